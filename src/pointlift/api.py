@@ -1,0 +1,108 @@
+"""The library's front door: what the command line does, one call each."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pointlift import recipe as recipes
+from pointlift import run as runs
+from pointlift.evaluate.base import Trial
+from pointlift.methods.base import Progress
+from pointlift.recipe import Recipe
+from pointlift.registry import DATASETS, PROTOCOLS, STUDENTS, TEACHERS
+from pointlift.run import Run
+from pointlift.students.base import Student
+
+
+def pretrain(
+    recipe: str | Path | Recipe,
+    overrides: Mapping[str, Any] | Sequence[str] = (),
+    *,
+    out: Path | str | None = None,
+    progress: Progress | None = None,
+    cpu: bool = False,
+) -> Run:
+    """Distil as ``recipe`` says (a shipped name, a YAML file or a `Recipe`); the same call again resumes."""
+    if not isinstance(recipe, Recipe):
+        recipe = recipes.load(recipe, overrides)
+    elif overrides:
+        recipe = recipes.from_values(recipe.to_dict(), overrides)
+    return runs.train(recipe, Path(out) if out else runs.default_folder(recipe), progress, cpu=cpu)
+
+
+def evaluate(
+    run: Run | Path | str,
+    task: str,
+    *,
+    data_root: Path | str | None = None,
+    split: str = "val",
+    seed: int = 0,
+    progress: Progress | None = None,
+    cpu: bool = False,
+    **options: Any,
+) -> dict[str, Any]:
+    """Measure a run by the protocol ``task``; the result is also written to ``evaluation/TASK.json`` in the run.
+
+    Args:
+        run: a run folder.
+        task: a protocol's name, see ``pointlift list protocols``.
+        data_root: where the data lie now, if not where the recipe says.
+        split: the split that is measured; protocols that learn do so on the recipe's own split.
+        seed: of whatever the protocol draws.
+        progress: called with (what, done, total).
+        cpu: stay on the CPU even where there is a GPU.
+        options: the protocol's own options.
+    """
+    run = run if isinstance(run, Run) else Run(run)
+    root = {"root": Path(data_root)} if data_root else {}
+    device = torch.device("cuda" if torch.cuda.is_available() and not cpu else "cpu")
+    trial = Trial(
+        student=run.student().to(device),
+        train=run.parts.dataset(**root),
+        test=run.parts.dataset(split=split, **root),
+        fresh_student=lambda seed: run.fresh_student(seed).to(device),
+        pixel_features=lambda: run.parts.pixel_features,
+        folder=run.folder / "evaluation",
+        device=device,
+        seed=seed,
+        **({"progress": progress} if progress else {}),
+    )
+    result = {
+        "task": task,
+        "recipe": run.recipe.name,
+        "seed": run.recipe.seed,
+        "checkpoint": run.checkpoint.name,
+        "split": split,
+        **PROTOCOLS.build(task, trial, **options),
+    }
+    trial.folder.mkdir(parents=True, exist_ok=True)
+    partial = trial.folder / f".{task}.partial"
+    partial.write_text(json.dumps(result, indent=1))
+    os.replace(partial, trial.folder / f"{task}.json")
+    return result
+
+
+def load(run: Path | str) -> Student:
+    """The trained student of a run folder; ``.features(points)`` gives ``(N, D)`` for a NumPy array of points."""
+    return Run(run).student()
+
+
+def dataset(name: str, root: Path | str, split: str = "train", **options: Any) -> Any:
+    """A data set as a sequence of Scenes."""
+    return DATASETS.build(name, root=Path(root), split=split, **options)
+
+
+def teacher(name: str, **options: Any) -> Any:
+    """A frozen 2D model."""
+    return TEACHERS.build(name, **options)
+
+
+def student(name: str, in_channels: int, out_channels: int, **options: Any) -> Student:
+    """A 3D network with random weights."""
+    return STUDENTS.build(name, in_channels, out_channels, **options)

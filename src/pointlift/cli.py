@@ -1,0 +1,209 @@
+"""The command line: one short function per command, no logic."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from pointlift.errors import PointliftError
+
+app = typer.Typer(
+    help="Lift what pretrained 2D image models know into 3D point-cloud networks, and measure how well it arrived.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+console = Console(stderr=True)
+
+DataRoot = Annotated[Path | None, typer.Option("--data-root", help="Folder of the data set, instead of the recipe's.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+Cpu = Annotated[bool, typer.Option("--cpu", help="Stay on the CPU even where there is a GPU.")]
+Set = Annotated[list[str] | None, typer.Option("--set", help="Override a key: KEY=VALUE, such as loss.temperature=0.1.")]
+
+
+@app.callback()
+def _root(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Lift what pretrained 2D image models know into 3D point-cloud networks, and measure how well it arrived."""
+
+
+@app.command()
+def pretrain(
+    recipe: Annotated[str, typer.Argument(help="A shipped recipe's name or a YAML file.")],
+    data_root: DataRoot = None,
+    teacher: Annotated[str | None, typer.Option(help="Folder or hub id of the teacher, instead of the recipe's.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of weights, order, augmentation and pairs.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder; by default runs/RECIPE-seedK.")] = None,
+    set_: Set = None,
+    cpu: Cpu = False,
+    as_json: Json = False,
+) -> None:
+    """Distil a 2D network into a 3D network; the same command again resumes an interrupted run.
+
+    Example: pointlift pretrain semantickitti-small-relational --data-root DATA --teacher WEIGHTS
+    """
+    from pointlift import api
+
+    shortcuts = {"data.root": data_root, "teacher.source": teacher, "seed": seed}
+    overrides = [f"{key}={value}" for key, value in shortcuts.items() if value is not None] + (set_ or [])
+    with _progress() as progress:
+        run = api.pretrain(recipe, overrides, out=out, progress=progress, cpu=cpu)
+    last = run.metrics()[-1]
+    if as_json:
+        _print_json({"run": str(run.folder), **last})
+    else:
+        console.print(f"{run.folder}: {int(last['step'])} steps, loss {last['loss']:.4f}")
+
+
+@app.command()
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    task: Annotated[str, typer.Option(help="A protocol: linear-probe, exemplar, finetune or structure.")],
+    data_root: DataRoot = None,
+    split: Annotated[str, typer.Option(help="The split that is measured.")] = "val",
+    seed: Annotated[int, typer.Option(help="Seed of whatever the protocol draws.")] = 0,
+    set_: Set = None,
+    cpu: Cpu = False,
+    as_json: Json = False,
+) -> None:
+    """Measure what a run learned; the result is also kept in RUN/evaluation/TASK.json.
+
+    Example: pointlift evaluate runs/semantickitti-small-relational-seed0 --task linear-probe
+    """
+    from pointlift import api
+    from pointlift.evaluate.table import tables
+    from pointlift.recipe import parse_overrides
+
+    with _progress() as progress:
+        result = api.evaluate(
+            run,
+            task,
+            data_root=data_root,
+            split=split,
+            seed=seed,
+            progress=progress,
+            cpu=cpu,
+            **parse_overrides(set_ or []),
+        )
+    if as_json:
+        _print_json(result)
+        return
+    for table in tables(result):
+        _print_table(table)
+
+
+@app.command()
+def check(
+    data: Annotated[str, typer.Argument(help="A data set's name, such as semantickitti.")],
+    data_root: DataRoot = None,
+    split: Annotated[str, typer.Option(help="Which split to look at.")] = "train",
+    limit: Annotated[int, typer.Option(help="Look at this many scenes at most, spread evenly.")] = 20,
+    out: Annotated[Path, typer.Option(help="Folder for the overlays.")] = Path("check"),
+    set_: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Does my data line up? Counts, ranges, labels, what the cameras see, and points drawn on images.
+
+    Example: pointlift check semantickitti --data-root DATA --out overlays
+    """
+    from pointlift.data.check import check as run_check
+    from pointlift.data.check import tables
+    from pointlift.recipe import parse_overrides
+    from pointlift.registry import DATASETS
+
+    options = {"split": split, **({"root": data_root} if data_root else {}), **parse_overrides(set_ or [])}
+    with _progress() as progress:
+        report = run_check(DATASETS.build(data, **options), limit=limit, out=out, progress=progress)
+    if as_json:
+        _print_json(report)
+        return
+    for table in tables(report):
+        _print_table(table)
+    console.print(f"overlays in {out}")
+
+
+@app.command("list")
+def list_(
+    kind: Annotated[str, typer.Argument(help="datasets, teachers, students, losses, methods, protocols or recipes.")],
+    as_json: Json = False,
+) -> None:
+    """What there is to choose from.
+
+    Example: pointlift list losses
+    """
+    from pointlift.recipe import catalogue
+
+    entries = catalogue(kind)
+    if as_json:
+        _print_json(entries)
+        return
+    table = Table("name", "what it is", box=None, pad_edge=False)
+    for name, summary in entries.items():
+        table.add_row(name, summary)
+    Console().print(table)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point: a user's mistake is one sentence and exit code 2."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in arguments
+    try:
+        app([argument for argument in arguments if argument != "--debug"], standalone_mode=True)
+    except PointliftError as error:
+        if debug:
+            raise
+        console.print(f"[bold red]error:[/] {_escaped(str(error))}", soft_wrap=True, highlight=False)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        console.print("interrupted; the same command goes on from the last checkpoint")
+        sys.exit(130)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("[", r"\[")
+
+
+def _print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, indent=1))
+
+
+def _print_table(table: Any) -> None:
+    """A `(title, header, rows)` triple as a table on standard output."""
+    title, header, rows = table
+    drawn = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for index, column in enumerate(header):
+        drawn.add_column(column, justify="left" if index == 0 else "right")
+    for row in rows:
+        drawn.add_row(*(_escaped(str(cell)) for cell in row))
+    Console().print(drawn)
+
+
+@contextmanager
+def _progress() -> Iterator[Any]:
+    """A progress bar with time left for each kind of work that reports."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
+        tasks: dict[str, Any] = {}
+
+        def report(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=total)
+            bars.update(tasks[what], completed=done, total=total)
+
+        yield report
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,209 @@
+"""What every protocol is given and the small rules that all of them share: subsets, labels, random draws."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from pointlift.data.scene import Pairs, Scene
+from pointlift.errors import DataError, RecipeError
+from pointlift.evaluate.metrics import IGNORE, Confusion
+
+if TYPE_CHECKING:
+    from pointlift.students.base import Student
+
+PixelFeatures = Callable[[Scene, Pairs], torch.Tensor]
+
+
+def no_progress(what: str, done: int, total: int) -> None:
+    """Report nothing."""
+
+
+@dataclass
+class Trial:
+    """What a protocol is given: the pretrained student, labelled data, and how to make what it is compared with.
+
+    Args:
+        student: the pretrained network.
+        train: training scenes, with ``class_names`` and ``feature_names``.
+        test: test scenes of the same data set; their labels are read for scoring only.
+        fresh_student: seed -> a randomly initialised twin of ``student``.
+        pixel_features: builds the teacher and its cache on demand; the result maps a scene and P pairs to (P, D).
+        folder: where a protocol may write.
+        device: where networks run.
+        seed: of every random draw of the protocol.
+        progress: called with (what, done, total).
+    """
+
+    student: Student
+    train: Sequence[Scene]
+    test: Sequence[Scene]
+    fresh_student: Callable[[int], Student]
+    pixel_features: Callable[[], PixelFeatures]
+    folder: Path
+    device: torch.device = torch.device("cpu")
+    seed: int = 0
+    progress: Callable[[str, int, int], None] = no_progress
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the C classes; a `DataError` if there are none, or if training and test data disagree."""
+        train, test = (tuple(getattr(data, "class_names", ())) for data in (self.train, self.test))
+        if train != test:
+            raise DataError(f"the training data has the classes {train}, the test data {test}; they must be the same")
+        if not test:
+            raise DataError(f"the data set '{name_of(self.test)}' names no classes, but this protocol compares classes")
+        return test
+
+
+def name_of(scenes: Sequence[Scene]) -> str:
+    """The name of a data set for messages and protocols."""
+    return str(getattr(scenes, "name", type(scenes).__name__))
+
+
+def labels_of(scene: Scene, split: str, num_classes: int) -> np.ndarray:
+    """Labels of ``scene`` (N,) int64 with -1 for ignored points.
+
+    Raises:
+        DataError: the scene has no labels, or a label that is no class.
+    """
+    if scene.labels is None:
+        raise DataError(
+            f"the {split} scan '{scene.id}' has no labels; this protocol needs labelled points in the training and the "
+            "test split"
+        )
+    labels = np.asarray(scene.labels)
+    if len(labels) and (labels.max() >= num_classes or labels.min() < IGNORE):
+        wrong = labels.max() if labels.max() >= num_classes else labels.min()
+        raise DataError(
+            f"the {split} scan '{scene.id}' has the label {wrong}; labels must be below the number of classes "
+            f"({num_classes}), or {IGNORE} for points to ignore"
+        )
+    return labels
+
+
+def each(trial: Trial, scenes: Sequence[Scene], what: str, indices: Sequence[int] | None = None) -> Iterator[Scene]:
+    """The scenes one by one (all, or those at ``indices``), with progress under the name ``what``."""
+    indices = range(len(scenes)) if indices is None else indices
+    for done, index in enumerate(indices, start=1):
+        yield scenes[index]
+        trial.progress(what, done, len(indices))
+
+
+def subset(count: int, fraction: float) -> list[int]:
+    """Which of ``count`` training scans are used at a share ``fraction`` of the labels.
+
+    The scans numbered round(j / fraction), j = 0, 1, 2, …, in the order of the data set: 0.01 is every 100th scan,
+    beginning with the first, as in SLidR's SemanticKITTI protocol. So there is always at least one, the first.
+
+    Raises:
+        RecipeError: ``fraction`` is not in (0, 1].
+        DataError: there is no scan.
+    """
+    if not 0 < fraction <= 1:
+        raise RecipeError(f"fraction is {fraction}; it must be above 0 and at most 1")
+    if count == 0:
+        raise DataError("the training split has no scans")
+    chosen = []
+    while (index := int(len(chosen) / fraction + 0.5)) < count:
+        chosen.append(index)
+    return chosen
+
+
+def subset_in_words(count: int, fraction: float) -> str:
+    """The rule of `subset` and what it gave, for a protocol block."""
+    chosen = len(subset(count, fraction))
+    return (
+        f"{chosen} of {count} training scans: those numbered round(j / {fraction:g}), j = 0, 1, 2, ..., in the data "
+        "set's order; at least the first; all labelled points of a chosen scan count as labelled"
+    )
+
+
+def generator(seed: int, purpose: str, *key: str) -> np.random.Generator:
+    """Random numbers that depend on (seed, purpose, key) alone, whatever was drawn before."""
+    return np.random.default_rng([seed, zlib.crc32(purpose.encode()), *(zlib.crc32(part.encode()) for part in key)])
+
+
+class Shortlist:
+    """The ``limit`` entries with the smallest random keys per class, kept while scenes stream by.
+
+    Random keys make this a uniform draw without replacement from everything that was offered, in memory that depends
+    on ``limit`` alone. ``limit=None`` keeps all.
+    """
+
+    def __init__(self, num_classes: int, limit: int | None) -> None:
+        self.limit = limit
+        self._kept = [np.empty((0, 3)) for _ in range(num_classes)]  # random key, scene number, index in the scene
+
+    def offer(self, scene_number: int, indices: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> None:
+        """Offer the entries ``indices`` (P,) of a scene, with their ``labels`` (P,); labels below 0 are left out."""
+        rows = np.stack([rng.random(len(indices)), np.full(len(indices), scene_number), indices], axis=1)
+        for label in np.unique(labels[labels >= 0]):
+            rows_of_class = np.concatenate([self._kept[label], rows[labels == label]])
+            if self.limit is not None and len(rows_of_class) > self.limit:
+                rows_of_class = rows_of_class[np.argpartition(rows_of_class[:, 0], self.limit - 1)[: self.limit]]
+            self._kept[label] = rows_of_class
+
+    def counts(self) -> np.ndarray:
+        """How many entries each class has, (C,)."""
+        return np.array([len(rows) for rows in self._kept])
+
+    def of_scene(self, scene_number: int) -> tuple[np.ndarray, np.ndarray]:
+        """Indices (K,) kept of one scene, ascending, and their labels (K,)."""
+        indices, labels = [], []
+        for label, rows in enumerate(self._kept):
+            mine = rows[rows[:, 1] == scene_number, 2].astype(np.int64)
+            indices.append(mine)
+            labels.append(np.full(len(mine), label))
+        joined = np.concatenate(indices)
+        order = np.argsort(joined, kind="stable")
+        return joined[order], np.concatenate(labels)[order]
+
+
+def scored(confusion: Confusion) -> dict[str, Any]:
+    """The metrics of `Confusion.result` as JSON knows them: None instead of NaN.
+
+    Raises:
+        DataError: no test point has a label.
+    """
+    metrics = confusion.result()
+    if metrics["points"] == 0:
+        raise DataError("no point of the test split has a label; this protocol needs labelled test points to score")
+    return {key: None if isinstance(value, float) and value != value else value for key, value in metrics.items()}
+
+
+def confusion_of(trial: Trial) -> Confusion:
+    """An empty confusion matrix over the trial's classes."""
+    return Confusion(len(trial.class_names), trial.class_names)
+
+
+def majority_class(counts: np.ndarray) -> int:
+    """The class with the most training labels (the first of equals); a `DataError` if there is no label at all."""
+    if counts.sum() == 0:
+        raise DataError("no point of the training scans that are used has a label; this protocol learns from labels")
+    return int(counts.argmax())
+
+
+def describe_data(trial: Trial) -> dict[str, Any]:
+    """The part of a protocol block that says which data were used, with all options of the data sets but their root."""
+    return {
+        "training data": _described(trial.train),
+        "test data": _described(trial.test),
+        "test points": "every labelled point that the test data set yields with the options above",
+        "classes": list(trial.class_names),
+        "mIoU": "over the classes with at least 100 labelled test points; beside it over all classes of the data set",
+        "seed": trial.seed,
+        "test labels": "used for scoring only; nothing is trained, selected, stopped or tuned on the test scans",
+    }
+
+
+def _described(scenes: Sequence[Scene]) -> dict[str, Any]:
+    simple = (str, int, float, bool, tuple, list, type(None))
+    own = {key: value for key, value in vars(scenes).items() if not key.startswith("_") and isinstance(value, simple)}
+    return {"data set": name_of(scenes), "scans": len(scenes), **{k: v for k, v in own.items() if k != "name"}}

@@ -1,0 +1,226 @@
+"""Linear probe: how much of the classes a linear classifier finds in frozen per-point features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pointlift.data.scene import Scene
+from pointlift.evaluate.base import (
+    Trial,
+    confusion_of,
+    describe_data,
+    each,
+    generator,
+    labels_of,
+    majority_class,
+    scored,
+    subset,
+    subset_in_words,
+)
+from pointlift.evaluate.features import (
+    Source,
+    raw_source,
+    raw_source_in_words,
+    settle_normalization,
+    student_source,
+)
+from pointlift.evaluate.probe import Probe, ProbeOptions, train_probe
+from pointlift.registry import PROTOCOLS
+
+
+@PROTOCOLS.register("linear-probe")
+def linear_probe(
+    trial: Trial,
+    *,
+    fraction: float = 1.0,
+    points_per_scene: int | None = None,
+    max_points: int = 500_000,
+    classifier_epochs: int = 20,
+    minimum_steps: int = 1000,
+    learning_rate: float = 1e-2,
+    weight_decay: float = 1e-4,
+    batch_size: int = 4096,
+    class_weights: Literal["none", "sqrt", "balanced"] = "none",
+    normalization_scans: int = 8,
+    raw_mlp: int | None = None,
+) -> dict[str, Any]:
+    """Linear classifier on frozen features: the student's beside a random network's and hand-made ones.
+
+    All rows see the same training points, the same classifier and every labelled test point.
+
+    Args:
+        trial: student, data and seed.
+        fraction: share of the training scans whose labels are used, see `subset`.
+        points_per_scene: labelled points drawn from each training scan; None: as many as ``max_points`` allows.
+        max_points: training points in memory, over all scans.
+        classifier_epochs: passes over them.
+        minimum_steps: updates at least, so that few labels do not mean little training.
+        learning_rate: peak of AdamW's cosine.
+        weight_decay: of AdamW.
+        batch_size: points per update.
+        class_weights: ``none``, or ``balanced`` by 1/frequency, or ``sqrt`` of that.
+        normalization_scans: training scans from which the random network takes its batch statistics.
+        raw_mlp: also a classifier with one hidden layer of this width on the hand-made features.
+
+    Returns:
+        ``protocol`` and ``results``: for each row the metrics of `Confusion.result` with ``training_points``,
+        ``feature_dim``, ``steps``, ``training_loss``.
+
+    Raises:
+        DataError: labels are missing in either split. RecipeError: an impossible ``fraction``.
+    """
+    options = ProbeOptions(classifier_epochs, minimum_steps, learning_rate, weight_decay, batch_size, class_weights)
+    chosen = subset(len(trial.train), fraction)
+    per_scene = max(1, max_points // len(chosen))
+    per_scene = per_scene if points_per_scene is None else min(points_per_scene, per_scene)
+    _require_labels(trial)
+    results: dict[str, Any] = {}
+    random_network = trial.fresh_student(trial.seed)
+    settling = _spread(chosen, normalization_scans)
+    settled = settle_normalization(
+        random_network, each(trial, trial.train, "statistics of the random network", settling), trial.device
+    )
+    sources: list[tuple[str, Source, int | None]] = [
+        ("student", student_source(trial.student, trial.device, "student", "student, decoder"), None),
+        (
+            "random network",
+            student_source(random_network, trial.device, "random network", "random network, decoder"),
+            None,
+        ),
+        ("hand-made", raw_source, None),
+    ]
+    if raw_mlp is not None:
+        sources.append(("hand-made, MLP", _renamed(raw_source, ", MLP"), raw_mlp))
+    for what, source, hidden in sources:
+        training = collect(trial, source, chosen, per_scene, what)
+        results |= _probe_rows(trial, source, training, options, hidden, what)
+        counts = np.bincount(training.labels.numpy(), minlength=len(trial.class_names))
+    results["majority class"] = _majority_row(trial, counts)
+    protocol = {
+        "task": "linear-probe",
+        **describe_data(trial),
+        "labelled training scans": subset_in_words(len(trial.train), fraction),
+        "training points": f"{int(counts.sum())}: up to {per_scene} labelled points per scan, drawn without "
+        "replacement from (seed, scan), the same for every row",
+        "classes without a training point": [
+            name for name, count in zip(trial.class_names, counts, strict=True) if not count
+        ],
+        "such classes": "are never predicted, so their test points count as mistakes and their IoU as 0",
+        "classifier": f"{'one linear layer with bias, started at zero'}; softmax cross-entropy; AdamW, cosine to zero; "
+        "inputs standardised by mean and standard deviation of the training points of the row; last iterate",
+        **asdict(options),
+        "features": {
+            "student": "output of the student, in eval mode, not normalised",
+            "student, decoder": "the features before its head",
+            "random network": f"the same network with random weights (seed {trial.seed}); batch statistics averaged "
+            f"over {settled} training scans without labels",
+            **raw_source_in_words(tuple(getattr(trial.train, "feature_names", ()))),
+        },
+        "raw_mlp": raw_mlp,
+    }
+    return {"protocol": protocol, "results": results}
+
+
+class TrainingPoints:
+    """Labels (N,) int64 and named feature matrices (N, D) of the training points, gathered scan by scan."""
+
+    def __init__(self) -> None:
+        self._labels: list[Tensor] = []
+        self._features: dict[str, list[Tensor]] = {}
+
+    def add(self, features: dict[str, Tensor], rows: np.ndarray, labels: np.ndarray) -> None:
+        """Keep the ``rows`` of a scan's features."""
+        self._labels.append(torch.from_numpy(labels[rows].astype(np.int64)))
+        for name, values in features.items():
+            self._features.setdefault(name, []).append(values[torch.from_numpy(rows)])
+
+    @property
+    def labels(self) -> Tensor:
+        """All labels so far."""
+        return torch.cat(self._labels)
+
+    def names(self) -> list[str]:
+        """The names of the feature matrices that are still held."""
+        return list(self._features)
+
+    def take(self, name: str) -> Tensor:
+        """One feature matrix; it is not held any longer."""
+        return torch.cat(self._features.pop(name))
+
+
+def collect(trial: Trial, source: Source, chosen: Sequence[int], per_scene: int, what: str) -> TrainingPoints:
+    """Features of at most ``per_scene`` labelled points of each chosen training scan, drawn from (seed, scan)."""
+    training = TrainingPoints()
+    for scene in each(trial, trial.train, f"training features: {what}", chosen):
+        labels = labels_of(scene, "training", len(trial.class_names))
+        rows = np.flatnonzero(labels >= 0)
+        if len(rows) > per_scene:
+            rows = np.sort(generator(trial.seed, "probe points", scene.id).choice(rows, per_scene, replace=False))
+        training.add(source(scene), rows, labels)
+    majority_class(np.bincount(training.labels.numpy(), minlength=1))  # a DataError if nothing is labelled
+    return training
+
+
+def _probe_rows(
+    trial: Trial, source: Source, training: TrainingPoints, options: ProbeOptions, hidden: int | None, what: str
+) -> dict[str, Any]:
+    """Train one probe per feature matrix of the source, then score all of them in one pass over the test scans."""
+    probes: dict[str, Probe] = {}
+    rows: dict[str, Any] = {}
+    labels = training.labels
+    for name in training.names():
+        features = training.take(name)
+        probes[name] = train_probe(
+            features,
+            labels,
+            len(trial.class_names),
+            options,
+            seed=trial.seed,
+            hidden=hidden,
+            device=trial.device,
+            progress=lambda done, total, name=name: trial.progress(f"classifier: {name}", done, total),
+        )
+        rows[name] = {"training_points": len(labels), "feature_dim": features.shape[1]}
+        rows[name] |= {"steps": probes[name].steps, "training_loss": probes[name].loss}
+    confusions = {name: confusion_of(trial) for name in probes}
+    for scene in each(trial, trial.test, f"test features: {what}"):
+        features_of_scene = source(scene)
+        predictions = {name: probe.predict(features_of_scene[name]) for name, probe in probes.items()}
+        labels_of_scene = labels_of(scene, "test", len(trial.class_names))
+        for name, predicted in predictions.items():
+            confusions[name].update(predicted, labels_of_scene)
+    return {name: {**scored(confusions[name]), **rows[name]} for name in probes}
+
+
+def _majority_row(trial: Trial, counts: np.ndarray) -> dict[str, Any]:
+    confusion = confusion_of(trial)
+    for scene in each(trial, trial.test, "majority class"):
+        labels = labels_of(scene, "test", len(trial.class_names))
+        confusion.update(np.full(len(labels), majority_class(counts)), labels)
+    return scored(confusion)
+
+
+def _require_labels(trial: Trial) -> None:
+    """Fail before the long work if the first scan of a split has no labels."""
+    for split, scenes in (("training", trial.train), ("test", trial.test)):
+        for scene in (scenes[index] for index in range(min(1, len(scenes)))):
+            labels_of(scene, split, len(trial.class_names))
+
+
+def _spread(chosen: Sequence[int], count: int) -> list[int]:
+    """At most ``count`` of the chosen scans, evenly spread."""
+    picked = np.linspace(0, len(chosen) - 1, min(max(count, 1), len(chosen))).round().astype(int)
+    return [chosen[index] for index in picked]
+
+
+def _renamed(source: Source, suffix: str) -> Source:
+    def renamed(scene: Scene) -> dict[str, Tensor]:
+        return {name + suffix: values for name, values in source(scene).items()}
+
+    return renamed

@@ -1,0 +1,17 @@
+"""Losses as pure functions of feature matrices: paired (registered, usable in a recipe) and for segmentation."""
+
+from pointlift.losses.distributed import global_loss
+from pointlift.losses.paired import contrastive, cross_modal, intra_modal, relational, similarity
+from pointlift.losses.segmentation import cross_entropy, lovasz_softmax, segmentation_loss
+
+__all__ = [
+    "contrastive",
+    "cross_entropy",
+    "cross_modal",
+    "global_loss",
+    "intra_modal",
+    "lovasz_softmax",
+    "relational",
+    "segmentation_loss",
+    "similarity",
+]

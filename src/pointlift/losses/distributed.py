@@ -1,0 +1,98 @@
+"""The loss of a batch that is spread over processes: N processes give the loss and gradients of one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+
+def global_loss(loss: Callable[..., Tensor], student: Tensor, teacher: Tensor) -> Tensor:
+    """A paired loss of the global batch: that of the rows of all processes together.
+
+    Each process computes the terms of its own rows against the rows of all. The value returned is that of the global
+    batch, the same on every process and ready for logging. Its gradient is scaled by the number of processes, so that
+    after the *averaging* of DistributedDataParallel the parameters have the gradient that one process with the whole
+    batch would give them. All processes must call this, and ``backward``, equally often; one without rows passes
+    (0, D) features. Without ``torch.distributed``, or with one process, it is ``loss(student, teacher)``.
+
+    Args:
+        loss: a paired loss that takes ``rows``, such as ``functools.partial(contrastive, temperature=0.1)``.
+        student: (n, D), this process's rows; n may differ between processes.
+        teacher: (n, D).
+
+    Raises:
+        ValueError: from the loss, for example if the shapes differ.
+    """
+    if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
+        return loss(student, teacher)
+    if student.shape != teacher.shape:
+        raise ValueError(
+            f"student and teacher must be two (N, D) matrices of one shape, not "
+            f"{tuple(student.shape)} and {tuple(teacher.shape)}"
+        )
+    counts, differentiable = _exchange(student)
+    total, first = sum(counts), sum(counts[: dist.get_rank()])
+    if differentiable and not student.requires_grad:
+        # the others' backward passes wait for this process's part in the sum, so it must have one
+        student = student.detach().requires_grad_()
+    dtype = torch.float64 if student.dtype == torch.float64 else torch.float32
+    everyone = _GatherRows.apply(student.to(dtype), counts)
+    targets = _gather_rows(teacher.detach().to(student.device, dtype), counts)
+    own = loss(everyone, targets, rows=slice(first, first + len(student))) * (len(student) / max(total, 1))
+    value = own.detach().clone()
+    dist.all_reduce(value)
+    return _ValueOfAll.apply(own, value, dist.get_world_size())
+
+
+def _exchange(student: Tensor) -> tuple[list[int], bool]:
+    """Number of rows of every process, and whether any of them differentiates."""
+    wants_gradient = torch.is_grad_enabled() and student.requires_grad
+    local = torch.tensor([len(student), int(wants_gradient)], device=student.device)
+    gathered = [torch.empty_like(local) for _ in range(dist.get_world_size())]
+    dist.all_gather(gathered, local)
+    facts = torch.stack(gathered).tolist()
+    return [count for count, _ in facts], torch.is_grad_enabled() and any(wants for _, wants in facts)
+
+
+def _gather_rows(features: Tensor, counts: list[int]) -> Tensor:
+    """Rows of all processes in the order of their ranks; padded on the way, for collectives want equal shapes."""
+    padded = features.new_zeros(max(counts), features.shape[1])
+    padded[: len(features)] = features
+    gathered = [torch.empty_like(padded) for _ in counts]
+    dist.all_gather(gathered, padded)
+    return torch.cat([part[:count] for part, count in zip(gathered, counts, strict=True)])
+
+
+class _GatherRows(torch.autograd.Function):
+    """`_gather_rows` whose backward sums what all processes ask of this one's rows."""
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, counts: list[int]) -> Tensor:
+        ctx.counts = counts
+        return _gather_rows(features, counts)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        gradient = gradient.contiguous().clone()
+        dist.all_reduce(gradient)
+        first = sum(ctx.counts[: dist.get_rank()])
+        return gradient[first : first + ctx.counts[dist.get_rank()]], None
+
+
+class _ValueOfAll(torch.autograd.Function):
+    """The value of the global batch, with the gradient of this process's part times the number of processes."""
+
+    @staticmethod
+    def forward(ctx: Any, own: Tensor, value: Tensor, processes: int) -> Tensor:
+        ctx.processes = processes
+        return value.clone()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        return gradient * ctx.processes, None, None

@@ -1,0 +1,169 @@
+"""Point-to-pixel distillation: the student's point features against the frozen teacher's features at paired pixels.
+
+The sampling unit of relational distillation (arXiv 2409.00845) is a reconstruction: pairs of points and pixels, a fixed
+number per scan, the loss taken over all pairs of the global batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from pointlift.data.augmentation import ImageAugmentation, PointAugmentation, augment_image, augment_points
+from pointlift.data.batch import Batch
+from pointlift.data.scene import Pairs, Scene
+from pointlift.errors import DataError, RecipeError
+from pointlift.losses.distributed import global_loss
+from pointlift.methods.base import Method, Progress
+from pointlift.registry import METHODS
+from pointlift.students.base import Student
+from pointlift.teachers.pixels import PixelFeatures
+
+
+class Sample(NamedTuple):
+    """One scene's share of a step; ``targets (P, D)`` are known already where the teacher's features are cached."""
+
+    scene: Scene
+    pairs: Pairs
+    targets: torch.Tensor | None
+
+
+@dataclass
+class PairBatch:
+    """Concatenated clouds, the rows of the paired points, and their targets (or the scenes to compute them from)."""
+
+    points: Batch
+    rows: torch.Tensor
+    targets: torch.Tensor | None
+    samples: list[Sample]
+    order: torch.Tensor | None
+
+    @property
+    def scene_ids(self) -> list[str]:
+        """Ids of the scenes, for messages."""
+        return self.points.scene_ids
+
+    def to(self, device: torch.device) -> PairBatch:
+        """The same batch on another device."""
+        moved = {
+            name: None if value is None else value.to(device, non_blocking=True)
+            for name, value in (("rows", self.rows), ("targets", self.targets), ("order", self.order))
+        }
+        return replace(self, points=self.points.to(device, non_blocking=True), **moved)
+
+
+@METHODS.register("point_pixel")
+class PointPixel(Method):
+    """Distil a frozen image teacher into a point network through point-pixel pairs.
+
+    Args:
+        student: the 3D network, with as many output channels as the teacher has.
+        pixel_features: the frozen teacher behind its cache.
+        loss: a paired loss ``(student (N, D), teacher (N, D)) -> scalar``.
+        points: augmentation of the points.
+        image: augmentation of the images, None for none; not possible together with cached features.
+        pairs_per_scene: pairs drawn from each scan at every step; fewer where fewer points are seen.
+        min_depth: metres in front of the camera from which a point counts as seen.
+        occlusion: relative depth tolerance of the z-buffer filter; None keeps points hidden behind nearer ones.
+        shuffle_pairs: the control: the targets are permuted over all pairs of the batch, between images.
+    """
+
+    def __init__(
+        self,
+        student: Student,
+        pixel_features: PixelFeatures,
+        loss: Callable[..., torch.Tensor],
+        points: PointAugmentation | None = None,
+        image: ImageAugmentation | None = None,
+        *,
+        pairs_per_scene: int = 1024,
+        min_depth: float = 1.0,
+        occlusion: float | None = None,
+        shuffle_pairs: bool = False,
+    ) -> None:
+        super().__init__()
+        teacher_dim = pixel_features.teacher.dim
+        if student.out_channels != teacher_dim:
+            raise RecipeError(f"the student gives {student.out_channels} channels and the teacher {teacher_dim}")
+        if image is not None and pixel_features.cache is not None:
+            raise RecipeError(
+                "teacher features cannot be cached while images are augmented: set cache.enabled=false, or image=null"
+            )
+        self.student = self.trained = student
+        self._pixel_features = (pixel_features,)  # in a tuple, so that the frozen teacher is no part of this module
+        self.loss = loss
+        self.points, self.image = points, image
+        self.pairs_per_scene, self.min_depth, self.occlusion = pairs_per_scene, min_depth, occlusion
+        self.shuffle_pairs = shuffle_pairs
+
+    @property
+    def pixel_features(self) -> PixelFeatures:
+        """The frozen teacher behind its cache."""
+        return self._pixel_features[0]
+
+    def prepare(self, scenes: Sequence[Scene], progress: Progress | None = None) -> None:
+        """Compute the teacher's features of every image once, if they are cached."""
+        if self.pixel_features.cache is not None:
+            report = None if progress is None else lambda done, total: progress("teacher features", done, total)
+            self.pixel_features.precompute(scenes, report)
+
+    def sample(self, scene: Scene, rng: np.random.Generator) -> Sample:
+        """Augment one scene and draw its pairs."""
+        pairs = scene.pairs(min_depth=self.min_depth, occlusion=self.occlusion)
+        if len(pairs.point_index) == 0:
+            raise DataError(f"scene {scene.id}: no point is seen by any view; run `pointlift check` to see the overlays")
+        if self.points is not None:
+            scene, pairs = augment_points(scene, pairs, self.points, rng)
+        if self.image is not None:
+            scene, pairs = _augment_views(scene, pairs, self.image, rng)
+        pairs = draw_pairs(pairs, self.pairs_per_scene, rng)
+        cached = self.pixel_features.cache is not None
+        return Sample(scene, pairs, self.pixel_features(scene, pairs) if cached else None)
+
+    def collate(self, samples: list[Sample], rng: np.random.Generator) -> PairBatch:
+        """Concatenate the clouds of several samples."""
+        batch = Batch.from_scenes([sample.scene for sample in samples])
+        starts = batch.offsets[:-1].tolist()
+        rows = torch.cat(
+            [start + torch.from_numpy(sample.pairs.point_index) for start, sample in zip(starts, samples, strict=True)]
+        )
+        known = [sample.targets for sample in samples if sample.targets is not None]
+        targets = torch.cat(known) if len(known) == len(samples) else None
+        order = torch.from_numpy(rng.permutation(len(rows))) if self.shuffle_pairs else None
+        return PairBatch(batch, rows, targets, samples if targets is None else [], order)
+
+    def forward(self, batch: PairBatch) -> dict[str, torch.Tensor]:
+        """Loss over the pairs of the global batch."""
+        targets = batch.targets
+        if targets is None:
+            targets = torch.cat([self.pixel_features(sample.scene, sample.pairs) for sample in batch.samples])
+            targets = targets.to(batch.rows.device)
+        if batch.order is not None:
+            targets = targets[batch.order]
+        return {"loss": global_loss(self.loss, self.student(batch.points)[batch.rows], targets)}
+
+
+def draw_pairs(pairs: Pairs, count: int, rng: np.random.Generator) -> Pairs:
+    """``count`` of the pairs without replacement, or all of them if there are fewer."""
+    total = len(pairs.point_index)
+    if total <= count:
+        return pairs
+    chosen = rng.choice(total, count, replace=False)
+    return Pairs(*(values[chosen] for values in pairs))
+
+
+def _augment_views(
+    scene: Scene, pairs: Pairs, options: ImageAugmentation, rng: np.random.Generator
+) -> tuple[Scene, Pairs]:
+    views: list[Any] = []
+    kept: list[Pairs] = []
+    for index, view in enumerate(scene.views):
+        mine = pairs.view_index == index
+        image, pixels, inside = augment_image(view.image, pairs.pixels[mine], options, rng)
+        views.append(replace(view, source=image))
+        kept.append(Pairs(pairs.point_index[mine][inside], pairs.view_index[mine][inside], pixels[inside]))
+    return replace(scene, views=views), Pairs(*(np.concatenate(parts) for parts in zip(*kept, strict=True)))

@@ -1,0 +1,164 @@
+"""A run: one recipe built into its parts, and the folder that holds what came of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from pointlift import recipe as recipes
+from pointlift.errors import CheckpointError
+from pointlift.methods.base import Method, Progress
+from pointlift.recipe import Recipe
+from pointlift.registry import DATASETS, LOSSES, METHODS, STUDENTS, TEACHERS, option_values
+from pointlift.students.base import Student
+from pointlift.teachers.cache import FeatureCache
+from pointlift.teachers.pixels import PixelFeatures
+from pointlift.train import checkpoint, fit, log
+from pointlift.train.options import BOOKKEEPING
+
+_MAY_DIFFER = {f"training.{name}" for name in BOOKKEEPING} | {"data.root", "cache.folder"}
+
+
+@dataclass
+class Parts:
+    """Builds what a recipe names; each part once, when it is first asked for."""
+
+    recipe: Recipe
+
+    def dataset(self, **changes: Any) -> Any:
+        """The recipe's data set, with changed options such as ``split="val"``."""
+        options = {**option_values(self.recipe.data), **changes}
+        return DATASETS.get(self.recipe.data.name)(**options)
+
+    @cached_property
+    def pixel_features(self) -> PixelFeatures:
+        """The recipe's teacher behind its cache."""
+        teacher = TEACHERS.get(self.recipe.teacher.name)(**option_values(self.recipe.teacher))
+        options = self.recipe.cache
+        folder = options.folder or Path.home() / ".cache" / "pointlift" / "features"
+        cache = FeatureCache(folder, teacher, options.image_size) if options.enabled else None
+        return PixelFeatures(teacher, image_size=options.image_size, cache=cache)
+
+    def student(self, in_channels: int, out_channels: int, seed: int) -> Student:
+        """A student with random weights drawn from ``seed``."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            options = option_values(self.recipe.student)
+            return STUDENTS.get(self.recipe.student.name)(in_channels, out_channels, **options)
+
+    def method(self, student: Student) -> Method:
+        """The recipe's method around ``student``."""
+        loss_function, loss_options = LOSSES.get(self.recipe.loss.name), option_values(self.recipe.loss)
+
+        def loss(student: torch.Tensor, teacher: torch.Tensor, **rows: Any) -> torch.Tensor:
+            return loss_function(student, teacher, **loss_options, **rows)
+
+        options = option_values(self.recipe.method)
+        build = METHODS.get(self.recipe.method.name)
+        return build(student, self.pixel_features, loss, self.recipe.points, self.recipe.image, **options)
+
+
+class Run:
+    """A run folder: ``recipe.yaml``, ``metrics.jsonl``, ``checkpoints/``, ``evaluation/``.
+
+    Raises `CheckpointError` if ``folder`` holds no run.
+    """
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder)
+        path = self.folder / "recipe.yaml"
+        if not path.is_file():
+            raise CheckpointError(f"{self.folder} is not a run folder: it has no recipe.yaml")
+        self.recipe = recipes.load(path)
+        self.parts = Parts(self.recipe)
+
+    @property
+    def checkpoint(self) -> Path:
+        """The newest checkpoint."""
+        path = checkpoint.latest(self.folder / "checkpoints")
+        if path is None:
+            raise CheckpointError(f"{self.folder} has no complete checkpoint yet; run the pretrain command again")
+        return path
+
+    def fresh_student(self, seed: int) -> Student:
+        """A randomly initialised student of this run's shape."""
+        shape = checkpoint.read_state(self.checkpoint)["student"]
+        return self.parts.student(shape["in_channels"], shape["out_channels"], seed)
+
+    def student(self) -> Student:
+        """The trained student, in eval mode."""
+        student = self.fresh_student(self.recipe.seed)
+        checkpoint.load_strictly(student, checkpoint.read_weights(self.checkpoint), self.checkpoint)
+        return student.eval()
+
+    def metrics(self) -> list[dict[str, float]]:
+        """The logged training steps."""
+        return log.read(self.folder)
+
+
+def default_folder(recipe: Recipe) -> Path:
+    """Where a run goes if nothing else is said."""
+    return Path("runs") / f"{recipe.name}-seed{recipe.seed}"
+
+
+def train(
+    recipe: Recipe, folder: Path, progress: Progress | None = None, callbacks: Sequence[Any] = (), cpu: bool = False
+) -> Run:
+    """Pretrain as ``recipe`` says, or go on where an interrupted run of the same recipe stopped."""
+    parts = Parts(recipe)
+    scenes = parts.dataset()
+    _claim(folder, recipe)
+    student = parts.student(len(scenes.feature_names), parts.pixel_features.teacher.dim, recipe.seed)
+    state = {
+        "student": {"in_channels": student.in_channels, "out_channels": student.out_channels},
+        "feature_names": list(scenes.feature_names),
+    }
+    method = parts.method(student)
+    fit(
+        method,
+        scenes,
+        recipe.training,
+        folder,
+        seed=recipe.seed,
+        state=state,
+        progress=progress,
+        callbacks=callbacks,
+        cpu=cpu,
+    )
+    return Run(folder)
+
+
+def _claim(folder: Path, recipe: Recipe) -> None:
+    """Write the recipe into a new run folder, or check that the run in it is the same."""
+    path = folder / "recipe.yaml"
+    if path.is_file():
+        old, new = _flat(recipes.load(path).to_dict()), _flat(recipe.to_dict())
+        changed = sorted(k for k in old.keys() | new.keys() if old.get(k) != new.get(k) and k not in _MAY_DIFFER)
+        if changed:
+            said = ", ".join(f"{key} was {old.get(key)!r} and is {new.get(key)!r}" for key in changed[:3])
+            raise CheckpointError(f"{folder} holds a run of another recipe ({said}); give another --out, or delete it")
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = folder / f".recipe-{os.getpid()}.partial"
+        partial.write_text(yaml.safe_dump(recipe.to_dict(), sort_keys=False))
+        os.replace(partial, path)
+    except OSError as error:
+        raise CheckpointError(f"the run folder {folder} cannot be written: {error.strerror or error}") from error
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            flat.update(_flat(value, f"{prefix}{key}."))
+        else:
+            flat[prefix + key] = value
+    return flat

@@ -1,0 +1,7 @@
+"""3D students: networks that give every point of a cloud a feature. Importing this package registers them."""
+
+from pointlift.students import minkunet
+from pointlift.students.base import Student
+from pointlift.students.normalization import BatchNorm
+
+__all__ = ["BatchNorm", "Student", "minkunet"]

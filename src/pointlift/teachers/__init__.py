@@ -1,0 +1,10 @@
+"""Frozen 2D models behind one protocol, and the cache of their features."""
+
+from pointlift.teachers.base import Teacher
+from pointlift.teachers.cache import FeatureCache
+from pointlift.teachers.dinov2 import DINOv2
+from pointlift.teachers.images import teacher_size, view_to_tensor
+from pointlift.teachers.pixels import PixelFeatures
+from pointlift.teachers.sampling import sample_features
+
+__all__ = ["DINOv2", "FeatureCache", "PixelFeatures", "Teacher", "sample_features", "teacher_size", "view_to_tensor"]

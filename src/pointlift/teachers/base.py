@@ -1,0 +1,109 @@
+"""What every teacher is: a frozen 2D network that turns images into dense features."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import torch
+from torch import Tensor, nn
+
+from pointlift.errors import PointliftError
+from pointlift.teachers.images import PREPROCESSING_VERSION, teacher_size
+
+if TYPE_CHECKING:
+    from pointlift.data.scene import View
+
+
+class Teacher(nn.Module):
+    """A frozen 2D network: no parameter needs gradient, and it stays in eval mode whatever its parent does.
+
+    A subclass implements `_features` and, at the end of its constructor, sets ``dim`` (channels D of its features),
+    ``stride`` (pixels per feature; image sides must be multiples of it) and ``fingerprint`` (see `fingerprint_of`),
+    and calls `freeze`.
+    """
+
+    dim: int
+    stride: int
+    fingerprint: str
+
+    def features(self, images: Tensor, views: Sequence[View] | None = None) -> Tensor:
+        """Dense features of images, without gradient and in float32 even inside mixed precision.
+
+        Args:
+            images: (B, 3, H, W) RGB in [0, 1], before any normalisation; H and W multiples of ``stride``.
+            views: the B views that the images come from, for teachers that read further files of a view.
+
+        Returns:
+            (B, D, H / stride, W / stride) float32 on the teacher's device.
+
+        Raises:
+            ValueError: if the shape is not that; the message gives the nearest right size.
+        """
+        self._check(images)
+        device = self.device
+        with torch.no_grad(), torch.autocast(device.type, enabled=False):
+            return self._features(images.to(device, torch.float32), views)
+
+    def forward(self, images: Tensor, views: Sequence[View] | None = None) -> Tensor:
+        """Same as `features`."""
+        return self.features(images, views)
+
+    def tokens(self, images: Tensor, views: Sequence[View] | None = None) -> Tensor:
+        """A set of T tokens for each image, (B, T, D); a `PointliftError` where the teacher has none."""
+        self._lacks("token sets")
+
+    def embed_text(self, prompts: Sequence[str]) -> Tensor:
+        """Features of C prompts in the space of the dense features, (C, D); a `PointliftError` without text encoder."""
+        self._lacks("text encoder")
+
+    @property
+    def device(self) -> torch.device:
+        """Where the teacher's weights are (the CPU if it has none)."""
+        return next((tensor.device for tensor in (*self.parameters(), *self.buffers())), torch.device("cpu"))
+
+    def freeze(self) -> None:
+        """No gradients and eval mode, for good."""
+        self.requires_grad_(False)
+        self.train(False)
+
+    def train(self, mode: bool = True) -> Teacher:
+        """Stay in eval mode: a parent's ``train()`` must not switch on dropout or batch statistics."""
+        super().train(False)
+        return self
+
+    def _features(self, images: Tensor, views: Sequence[View] | None) -> Tensor:
+        raise NotImplementedError
+
+    def _check(self, images: Tensor) -> None:
+        if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
+            raise ValueError(
+                f"a teacher takes float images (B, 3, H, W) in [0, 1], not {images.dtype} {tuple(images.shape)}"
+            )
+        height, width = int(images.shape[2]), int(images.shape[3])
+        right = teacher_size((height, width), self.stride)
+        if (height, width) != right:
+            raise ValueError(
+                f"images of {height}x{width} (height x width) are not multiples of the teacher's stride {self.stride}; "
+                f"the nearest right size is {right[0]}x{right[1]}"
+            )
+
+    def _lacks(self, what: str) -> NoReturn:
+        raise PointliftError(f"the teacher {type(self).__name__} has no {what}; choose one that has")
+
+
+def fingerprint_of(teacher: nn.Module, **settings: Any) -> str:
+    """SHA-256 over all that determines a teacher's output: class, image preprocessing, settings and every weight.
+
+    The values of the weights are hashed and not their files, so that a random teacher, whose weights depend on the
+    version of torch as well as on its seed, is never taken for another.
+    """
+    digest = hashlib.sha256()
+    settings = {"class": type(teacher).__name__, "preprocessing": PREPROCESSING_VERSION, **settings}
+    digest.update(json.dumps(settings, sort_keys=True, default=str).encode())
+    for name, tensor in sorted(teacher.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()

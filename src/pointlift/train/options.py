@@ -1,0 +1,40 @@
+"""What a training run may choose: length, optimiser, schedule, precision and bookkeeping."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class TrainOptions(BaseModel):
+    """Options of one training run; steps count optimiser updates, the batch is the global one over all processes."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    steps: int = Field(1000, ge=1)
+    batch_size: int = Field(2, ge=1, description="scenes per step, over all processes together")
+
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    learning_rate: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(0.01, ge=0, description="not applied to one-dimensional parameters")
+    momentum: float = Field(0.9, ge=0, lt=1, description="of SGD")
+    dampening: float = Field(0.0, ge=0, le=1, description="of SGD")
+    betas: tuple[float, float] = (0.9, 0.999)
+    clip_norm: float | None = Field(None, gt=0, description="largest norm of the whole gradient")
+
+    schedule: Literal["cosine", "constant"] = "cosine"
+    warmup_steps: int = Field(0, ge=0)
+    final_learning_rate: float = Field(0.0, ge=0, le=1, description="at the end of the cosine, as a share of the peak")
+
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+
+    workers: int = Field(0, ge=0, description="processes that prepare scenes; 0 prepares them in the training process")
+    threads: int | None = Field(None, ge=1, description="CPU threads of torch; null leaves torch's own choice")
+    log_every: int = Field(10, ge=1)
+    checkpoint_every: int = Field(200, ge=1)
+    keep_checkpoints: int = Field(2, ge=1)
+
+
+BOOKKEEPING = frozenset({"workers", "log_every", "checkpoint_every", "keep_checkpoints"})
+"""Options that may differ when a run is resumed, because they do not change its result."""

@@ -1,0 +1,101 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pointlift import recipe
+from pointlift.errors import RecipeError
+
+ROOT = ["data.root=somewhere"]
+NAME = "semantickitti-small-relational"
+
+
+@pytest.mark.parametrize("name", recipe.shipped())
+def test_shipped_recipes_are_valid_and_described(name: str) -> None:
+    loaded = recipe.load(name, ROOT)
+    assert loaded.name == name
+    assert recipe.shipped()[name]
+
+
+@pytest.mark.parametrize("name", recipe.shipped())
+def test_resolved_recipe_round_trips_through_yaml(name: str, tmp_path: Path) -> None:
+    loaded = recipe.load(name, ROOT)
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(loaded.to_dict()))
+    assert recipe.load(tmp_path / "recipe.yaml") == loaded
+
+
+def test_overrides_reach_inside() -> None:
+    loaded = recipe.load(NAME, [*ROOT, "loss.p=2", "training.learning_rate=1e-4", "teacher.random=true"])
+    assert (loaded.loss.p, loaded.training.learning_rate, loaded.teacher.random) == (2, 1e-4, True)
+
+
+def test_a_changed_name_takes_its_own_options() -> None:
+    loaded = recipe.load(NAME, [*ROOT, "loss.intra_weight=2", "loss.name=contrastive", "loss.temperature=0.2"][:1] + [
+        "loss.temperature=0.2",
+        "loss.name=contrastive",
+    ])
+    assert (loaded.loss.name, loaded.loss.temperature) == ("contrastive", 0.2)
+
+
+def test_extends_keeps_the_rest_and_replaces_other_components(tmp_path: Path) -> None:
+    (tmp_path / "base.yaml").write_text(yaml.safe_dump(recipe.load(NAME, [*ROOT, "loss.p=2"]).to_dict()))
+    (tmp_path / "mine.yaml").write_text("extends: base.yaml\nname: mine\nloss: {name: similarity}\ntraining: {steps: 3}")
+    loaded = recipe.load(tmp_path / "mine.yaml")
+    assert (loaded.name, loaded.loss.name, loaded.training.steps, loaded.training.batch_size) == (
+        "mine", "similarity", 3, 2
+    )
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        ([], "data.root"),
+        (["loss.temprature=0.1", "loss.name=contrastive"], "did you mean 'temperature'"),
+        (["training.stesp=5"], "did you mean 'steps'"),
+        (["trianing.steps=5"], "did you mean 'training'"),
+        (["loss.name=relatonal"], "did you mean 'relational'"),
+        (["student.name=minkunet15"], "did you mean 'minkunet14'"),
+        (["training.steps=many"], "training.steps"),
+        (["training.steps=0"], "training.steps"),
+        (["nonsense"], "should look like"),
+        (["name.x=1"], "single value"),
+        (["training.steps=[1"], "not valid YAML"),
+        (["points.rotate_x=3"], "rotate_z"),
+    ],
+)
+def test_mistakes_are_one_clear_sentence(overrides: list[str], said: str) -> None:
+    with pytest.raises(RecipeError, match="(?s)" + said.replace(".", r"\.")) as caught:
+        recipe.load(NAME, overrides if not overrides else [*ROOT, *overrides])
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("- a\n- b", "keys and values"),
+        ("a: [1", "not valid YAML"),
+        ("!!python/object/apply:os.system ['true']", "not valid YAML"),
+        ("extends: semantickitti-smal-relational", "did you mean"),
+        ("extends: semantickitti-small-relational\ndata: {root: a}\nloss: 3", "'loss' needs a name"),
+    ],
+)
+def test_bad_files_are_named(text: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text(text)
+    with pytest.raises(RecipeError, match=said):
+        recipe.load(tmp_path / "bad.yaml")
+
+
+def test_unknown_recipe_and_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="did you mean 'semantickitti-small-relational'"):
+        recipe.load("semantickitti-small-relatinal")
+    with pytest.raises(RecipeError, match=r"none\.yaml cannot be read"):
+        recipe.load(tmp_path / "none.yaml")
+
+
+def test_catalogue_lists_every_kind() -> None:
+    for kind in ("datasets", "teachers", "students", "losses", "methods", "protocols", "recipes"):
+        entries = recipe.catalogue(kind)
+        assert entries
+        assert all(entries.values()), f"something of {kind} has no description"
+    with pytest.raises(RecipeError, match="did you mean 'losses'"):
+        recipe.catalogue("loses")

@@ -1,0 +1,146 @@
+import json
+import math
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pointlift.errors import CheckpointError, DataError, TrainingError
+from pointlift.train import TrainOptions, checkpoint, fit, log
+from pointlift.train.loader import scene_indices
+
+from .toy import Toy, scenes, weights
+
+OPTIONS = TrainOptions(steps=12, batch_size=2, checkpoint_every=4, log_every=1, learning_rate=0.01, clip_norm=1.0)
+
+
+def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(value, second[key]) for key, value in first.items())
+
+
+def run(folder: Path, options: TrainOptions, kill_at: int = -1, **environment: str) -> subprocess.Popen:
+    arguments = [str(folder), options.model_dump_json(), str(kill_at)]
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.train.toy", *arguments],
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, **environment},
+        stderr=subprocess.PIPE,
+    )
+
+
+def test_loss_falls_and_is_logged(tmp_path: Path) -> None:
+    options = OPTIONS.model_copy(update={"steps": 60})
+    fit(Toy(), scenes(), options, tmp_path, seed=1, cpu=True)
+    losses = [line["loss"] for line in log.read(tmp_path)]
+    assert len(losses) == 60
+    assert np.mean(losses[-10:]) < 0.8 * np.mean(losses[:10])
+    assert any((tmp_path / "tensorboard").iterdir())
+    assert {path.name for path in checkpoint.complete(tmp_path / "checkpoints")} == {"step-00000056", "step-00000060"}
+
+
+def test_the_seed_decides_everything() -> None:
+    first, second, third = Toy(), Toy(), Toy()
+    for method, seed in ((first, 1), (second, 1), (third, 2)):
+        fit(method, scenes(), OPTIONS, seed=seed, cpu=True)
+    assert same(weights(first), weights(second))
+    assert not same(weights(first), weights(third))
+
+
+def test_workers_change_nothing() -> None:
+    first, second = Toy(), Toy()
+    fit(first, scenes(), OPTIONS, cpu=True)
+    fit(second, scenes(), OPTIONS.model_copy(update={"workers": 2}), cpu=True)
+    assert same(weights(first), weights(second))
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_resume_after_sigkill_is_bit_identical(optimizer: str, tmp_path: Path) -> None:
+    options = OPTIONS.model_copy(update={"optimizer": optimizer})
+    whole = Toy()
+    fit(whole, scenes(), options, tmp_path / "whole", seed=3, cpu=True)
+    process = run(tmp_path / "killed", options, kill_at=7)
+    assert process.wait() == -9
+    assert not (tmp_path / "killed" / "final.pt").exists()
+    resumed = Toy()
+    for parameter in resumed.trained.parameters():
+        torch.nn.init.normal_(parameter)
+    fit(resumed, scenes(), options, tmp_path / "killed", seed=3, cpu=True)
+    assert same(weights(whole), weights(resumed))
+    logs = [[{k: v for k, v in line.items() if k != "seconds_per_step"} for line in log.read(tmp_path / name)]
+            for name in ("whole", "killed")]
+    assert logs[0] == logs[1]
+
+
+@pytest.mark.parametrize("batch_size", [2, 3])
+def test_two_processes_train_as_one(batch_size: int, tmp_path: Path) -> None:
+    """With three scenes a step one process has two of them and the other one: the batch is still the global one."""
+    options = OPTIONS.model_copy(update={"batch_size": batch_size, "steps": 6, "clip_norm": None, "optimizer": "sgd"})
+    single = Toy()
+    fit(single, scenes(), options, tmp_path / "one", seed=3, cpu=True)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "LOCAL_WORLD_SIZE": "2"}
+    shared["ACCELERATE_USE_CPU"] = "true"
+    processes = [run(tmp_path / "two", options, RANK=str(k), LOCAL_RANK=str(k), **shared) for k in range(2)]
+    for process in processes:
+        assert process.wait() == 0, process.stderr.read().decode()[-2000:]
+    double = torch.load(tmp_path / "two" / "final.pt", weights_only=True)
+    for key, value in weights(single).items():
+        torch.testing.assert_close(value, double[key], rtol=1e-4, atol=1e-6)
+    one, two = ([line["loss"] for line in log.read(tmp_path / name)] for name in ("one", "two"))
+    assert one == pytest.approx(two, rel=1e-5)
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_step_and_the_scenes(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"loss is nan at step 6 \(scenes scene-\d, scene-\d\); try a lower"):
+        fit(Toy(break_at=7), scenes(), OPTIONS, tmp_path, cpu=True)
+    path = checkpoint.latest(tmp_path / "checkpoints")
+    assert path is not None
+    assert path.name == "step-00000004"
+    assert all(value.isfinite().all() for value in checkpoint.read_weights(path).values())
+
+
+def test_a_full_disk_stops_with_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    fit(Toy(), scenes(), OPTIONS.model_copy(update={"steps": 4}), tmp_path, cpu=True)
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    with pytest.raises(CheckpointError, match="disk is full"):
+        fit(Toy(), scenes(), OPTIONS, tmp_path, cpu=True)
+    assert [path.name for path in checkpoint.complete(tmp_path / "checkpoints")] == ["step-00000004"]
+
+
+def test_half_a_line_of_a_killed_log_is_dropped(tmp_path: Path) -> None:
+    fit(Toy(), scenes(), OPTIONS.model_copy(update={"steps": 4}), tmp_path, cpu=True)
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps({"step": 5, "loss": 0.0}) + "\n" + '{"step": 6, "lo')
+    fit(Toy(), scenes(), OPTIONS, tmp_path, cpu=True)
+    assert [line["step"] for line in log.read(tmp_path)] == list(range(1, 13))
+
+
+def test_no_scenes_and_too_many_processes_are_named() -> None:
+    with pytest.raises(DataError, match="no scenes"):
+        fit(Toy(), [], OPTIONS, cpu=True)
+
+
+def test_every_epoch_sees_every_scene_once() -> None:
+    seen = [index for step in range(10) for index in scene_indices(step, 3, 6, seed=4)]
+    for epoch in range(5):
+        assert sorted(seen[epoch * 6 : epoch * 6 + 6]) == list(range(6))
+    assert seen[:6] != seen[6:12]
+    assert scene_indices(7, 3, 6, seed=4) == seen[21:24]
+
+
+def test_the_finished_run_is_left_alone(tmp_path: Path) -> None:
+    fit(Toy(), scenes(), OPTIONS, tmp_path, cpu=True)
+    again = Toy()
+    fit(again, scenes(), OPTIONS, tmp_path, cpu=True)
+    assert same(weights(again), checkpoint.read_weights(checkpoint.latest(tmp_path / "checkpoints")))
+    assert math.isfinite(log.read(tmp_path)[-1]["loss"])

@@ -1,0 +1,86 @@
+"""A method of a few parameters that behaves like a real one; as a program, one process of a training run."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from pointlift.data.scene import Scene
+from pointlift.losses import relational
+from pointlift.losses.distributed import global_loss
+from pointlift.methods.base import Method
+from pointlift.students.normalization import BatchNorm
+from pointlift.train import TrainOptions, fit
+
+
+def scenes(count: int = 5) -> list[Scene]:
+    found = []
+    for index in range(count):
+        rng = np.random.default_rng(index)
+        points = rng.normal(size=(40 + 7 * index, 3)).astype(np.float32)
+        found.append(Scene(points=points, features=points[:, :1] ** 2, views=[], labels=None, id=f"scene-{index}"))
+    return found
+
+
+@dataclass
+class ToyBatch:
+    inputs: torch.Tensor
+    targets: torch.Tensor
+    scene_ids: list[str]
+
+    def to(self, device: torch.device) -> ToyBatch:
+        return replace(self, inputs=self.inputs.to(device), targets=self.targets.to(device))
+
+
+class Toy(Method):
+    """Relational loss through global batch normalisation, on random subsets of the points."""
+
+    def __init__(self, break_at: int | None = None) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.trained = nn.Sequential(nn.Linear(4, 16), BatchNorm(16), nn.ReLU(), nn.Linear(16, 8))
+        self.mixing = torch.from_numpy(np.random.default_rng(0).normal(size=(4, 8))).float()
+        self.steps, self.break_at = 0, break_at
+
+    def sample(self, scene: Scene, rng: np.random.Generator) -> tuple[str, torch.Tensor]:
+        rows = np.concatenate([scene.points, scene.features], 1)
+        return scene.id, torch.from_numpy(rng.permutation(rows)[: rng.integers(10, 20)])
+
+    def collate(self, samples: list, rng: np.random.Generator) -> ToyBatch:
+        inputs = torch.cat([rows for _, rows in samples])
+        return ToyBatch(inputs, torch.tanh(inputs @ self.mixing), [name for name, _ in samples])
+
+    def forward(self, batch: ToyBatch) -> dict[str, torch.Tensor]:
+        loss = global_loss(relational, self.trained(batch.inputs), batch.targets)
+        self.steps += 1
+        return {"loss": loss * float("nan") if self.steps == self.break_at else loss}
+
+
+def weights(method: Method) -> dict[str, torch.Tensor]:
+    return {key: value.clone() for key, value in method.trained.state_dict().items()}
+
+
+def main(folder: str, options: str, kill_at: int) -> None:
+    """Train in this process; SIGKILL it when ``kill_at`` steps are done."""
+
+    def die(what: str, done: int, total: int) -> None:
+        if done == kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    torch.set_num_threads(1)
+    method = Toy()
+    fit(method, scenes(), TrainOptions(**json.loads(options)), Path(folder), seed=3, progress=die, cpu=True)
+    if int(os.environ.get("RANK", "0")) == 0:
+        torch.save(weights(method), Path(folder) / "final.pt")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
