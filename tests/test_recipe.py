@@ -30,19 +30,28 @@ def test_overrides_reach_inside() -> None:
 
 
 def test_a_changed_name_takes_its_own_options() -> None:
-    loaded = recipe.load(NAME, [*ROOT, "loss.intra_weight=2", "loss.name=contrastive", "loss.temperature=0.2"][:1] + [
-        "loss.temperature=0.2",
-        "loss.name=contrastive",
-    ])
+    loaded = recipe.load(
+        NAME,
+        [*ROOT, "loss.intra_weight=2", "loss.name=contrastive", "loss.temperature=0.2"][:1]
+        + [
+            "loss.temperature=0.2",
+            "loss.name=contrastive",
+        ],
+    )
     assert (loaded.loss.name, loaded.loss.temperature) == ("contrastive", 0.2)
 
 
 def test_extends_keeps_the_rest_and_replaces_other_components(tmp_path: Path) -> None:
     (tmp_path / "base.yaml").write_text(yaml.safe_dump(recipe.load(NAME, [*ROOT, "loss.p=2"]).to_dict()))
-    (tmp_path / "mine.yaml").write_text("extends: base.yaml\nname: mine\nloss: {name: similarity}\ntraining: {steps: 3}")
+    (tmp_path / "mine.yaml").write_text(
+        "extends: base.yaml\nname: mine\nloss: {name: similarity}\ntraining: {steps: 3}"
+    )
     loaded = recipe.load(tmp_path / "mine.yaml")
     assert (loaded.name, loaded.loss.name, loaded.training.steps, loaded.training.batch_size) == (
-        "mine", "similarity", 3, 2
+        "mine",
+        "similarity",
+        3,
+        2,
     )
 
 

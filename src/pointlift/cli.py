@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,7 +27,9 @@ console = Console(stderr=True)
 DataRoot = Annotated[Path | None, typer.Option("--data-root", help="Folder of the data set, instead of the recipe's.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 Cpu = Annotated[bool, typer.Option("--cpu", help="Stay on the CPU even where there is a GPU.")]
-Set = Annotated[list[str] | None, typer.Option("--set", help="Override a key: KEY=VALUE, such as loss.temperature=0.1.")]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", help="Override a key: KEY=VALUE, such as loss.temperature=0.1.")
+]
 
 
 @app.callback()
@@ -41,7 +43,9 @@ def _root(
 def pretrain(
     recipe: Annotated[str, typer.Argument(help="A shipped recipe's name or a YAML file.")],
     data_root: DataRoot = None,
-    teacher: Annotated[str | None, typer.Option(help="Folder or hub id of the teacher, instead of the recipe's.")] = None,
+    teacher: Annotated[
+        str | None, typer.Option(help="Folder or hub id of the teacher, instead of the recipe's.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of weights, order, augmentation and pairs.")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; by default runs/RECIPE-seedK.")] = None,
     set_: Set = None,
@@ -81,7 +85,7 @@ def evaluate(
     Example: pointlift evaluate runs/semantickitti-small-relational-seed0 --task linear-probe
     """
     from pointlift import api
-    from pointlift.evaluate.table import tables
+    from pointlift.evaluate.table import class_rows, columns, rows
     from pointlift.recipe import parse_overrides
 
     with _progress() as progress:
@@ -98,8 +102,11 @@ def evaluate(
     if as_json:
         _print_json(result)
         return
-    for table in tables(result):
-        _print_table(table)
+    _print_table(f"{task} on {split}", columns(result), rows(result))
+    heading, body = class_rows(result)
+    if body:
+        _print_table("IoU per class, %", heading, body)
+    console.print(f"protocol and all figures: {run / 'evaluation' / task}.json", soft_wrap=True)
 
 
 @app.command()
@@ -127,8 +134,8 @@ def check(
     if as_json:
         _print_json(report)
         return
-    for table in tables(report):
-        _print_table(table)
+    for title, heading, body in tables(report):
+        _print_table(title, heading, body)
     console.print(f"overlays in {out}")
 
 
@@ -177,13 +184,11 @@ def _print_json(value: Any) -> None:
     typer.echo(json.dumps(value, indent=1))
 
 
-def _print_table(table: Any) -> None:
-    """A `(title, header, rows)` triple as a table on standard output."""
-    title, header, rows = table
+def _print_table(title: str, heading: Sequence[str], body: Sequence[Sequence[Any]]) -> None:
     drawn = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for index, column in enumerate(header):
-        drawn.add_column(column, justify="left" if index == 0 else "right")
-    for row in rows:
+    for index, column in enumerate(heading):
+        drawn.add_column(_escaped(column), justify="left" if index == 0 else "right")
+    for row in body:
         drawn.add_row(*(_escaped(str(cell)) for cell in row))
     Console().print(drawn)
 

@@ -33,7 +33,7 @@ def _explanation(first: Any, key: str, model: type[BaseModel], what: str) -> str
         known = _fields_at(model, first["loc"][:-1])
         return f"{what}: there is no key '{key}'{nearest(str(first['loc'][-1]), known)}"
     if first["type"] == "missing":
-        hint = "; give --data-root FOLDER" if key == "data.root" else ""
+        hint = "; give --data-root FOLDER" if key in ("root", "data.root") else ""
         return f"{what}: the key '{key}' is missing{hint}"
     return f"{what}: '{key}' is {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}"
 
@@ -70,6 +70,7 @@ class CacheOptions(BaseModel):
     image_size: tuple[int, int] | None = Field(
         None, description="height, width given to the teacher; null: the image's own, to multiples of the stride"
     )
+    scale: float = Field(1.0, gt=0, description="factor on that size; above 1 gives finer features")
 
 
 class Recipe(BaseModel):

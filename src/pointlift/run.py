@@ -33,9 +33,15 @@ class Parts:
     recipe: Recipe
 
     def dataset(self, **changes: Any) -> Any:
-        """The recipe's data set, with changed options such as ``split="val"``."""
-        options = {**option_values(self.recipe.data), **changes}
-        return DATASETS.get(self.recipe.data.name)(**options)
+        """The recipe's data set, with changed options such as ``split="val"``.
+
+        Options that thin out a split (a data set's ``subset_options``) hold for the recipe's own split only.
+        """
+        options = option_values(self.recipe.data)
+        factory = DATASETS.get(self.recipe.data.name)
+        if changes.get("split", options.get("split")) != options.get("split"):
+            options = {k: v for k, v in options.items() if k not in getattr(factory, "subset_options", ())}
+        return factory(**{**options, **changes})
 
     @cached_property
     def pixel_features(self) -> PixelFeatures:
@@ -43,7 +49,7 @@ class Parts:
         teacher = TEACHERS.get(self.recipe.teacher.name)(**option_values(self.recipe.teacher))
         options = self.recipe.cache
         folder = options.folder or Path.home() / ".cache" / "pointlift" / "features"
-        cache = FeatureCache(folder, teacher, options.image_size) if options.enabled else None
+        cache = FeatureCache(folder, teacher, options.image_size, scale=options.scale) if options.enabled else None
         return PixelFeatures(teacher, image_size=options.image_size, cache=cache)
 
     def student(self, in_channels: int, out_channels: int, seed: int) -> Student:

@@ -71,8 +71,10 @@ def test_resume_after_sigkill_is_bit_identical(optimizer: str, tmp_path: Path) -
         torch.nn.init.normal_(parameter)
     fit(resumed, scenes(), options, tmp_path / "killed", seed=3, cpu=True)
     assert same(weights(whole), weights(resumed))
-    logs = [[{k: v for k, v in line.items() if k != "seconds_per_step"} for line in log.read(tmp_path / name)]
-            for name in ("whole", "killed")]
+    logs = [
+        [{k: v for k, v in line.items() if k != "seconds_per_step"} for line in log.read(tmp_path / name)]
+        for name in ("whole", "killed")
+    ]
     assert logs[0] == logs[1]
 
 

@@ -26,9 +26,7 @@ def test_no_decay_of_one_dimensional_parameters_and_factors_by_prefix(name: str)
     module = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
     options = TrainOptions(optimizer=name, learning_rate=0.5, weight_decay=0.1)
     optimizer = build_optimizer(module, options, {"1.": 10.0})
-    found = {
-        id(p): (group["lr"], group["weight_decay"]) for group in optimizer.param_groups for p in group["params"]
-    }
+    found = {id(p): (group["lr"], group["weight_decay"]) for group in optimizer.param_groups for p in group["params"]}
     assert found[id(module[0].weight)] == (0.5, 0.1)
     assert found[id(module[0].bias)] == (0.5, 0.0)
     assert found[id(module[1].weight)] == (5.0, 0.0)

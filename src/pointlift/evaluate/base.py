@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +47,7 @@ class Trial:
     fresh_student: Callable[[int], Student]
     pixel_features: Callable[[], PixelFeatures]
     folder: Path
-    device: torch.device = torch.device("cpu")
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     seed: int = 0
     progress: Callable[[str, int, int], None] = no_progress
 
@@ -110,7 +110,7 @@ def subset(count: int, fraction: float) -> list[int]:
         raise RecipeError(f"fraction is {fraction}; it must be above 0 and at most 1")
     if count == 0:
         raise DataError("the training split has no scans")
-    chosen = []
+    chosen: list[int] = []
     while (index := int(len(chosen) / fraction + 0.5)) < count:
         chosen.append(index)
     return chosen
@@ -123,6 +123,25 @@ def subset_in_words(count: int, fraction: float) -> str:
         f"{chosen} of {count} training scans: those numbered round(j / {fraction:g}), j = 0, 1, 2, ..., in the data "
         "set's order; at least the first; all labelled points of a chosen scan count as labelled"
     )
+
+
+def ids_of(scenes: Sequence[Scene]) -> list[str]:
+    """The ids of all scenes, without reading them where the data set knows its ``ids``."""
+    known = getattr(scenes, "ids", None)
+    return list(known) if known is not None else [scenes[index].id for index in range(len(scenes))]
+
+
+class Chosen(Sequence[Scene]):
+    """The scenes at ``indices`` of a data set, read on demand."""
+
+    def __init__(self, scenes: Sequence[Scene], indices: Sequence[int]) -> None:
+        self.scenes, self.indices = scenes, list(indices)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> Scene:  # type: ignore[override]
+        return self.scenes[self.indices[index]]
 
 
 def generator(seed: int, purpose: str, *key: str) -> np.random.Generator:
@@ -188,6 +207,43 @@ def majority_class(counts: np.ndarray) -> int:
     if counts.sum() == 0:
         raise DataError("no point of the training scans that are used has a label; this protocol learns from labels")
     return int(counts.argmax())
+
+
+def majority_row(trial: Trial, majority: int) -> dict[str, Any]:
+    """The metrics of predicting one class everywhere."""
+    confusion = confusion_of(trial)
+    for scene in each(trial, trial.test, "majority class"):
+        labels = labels_of(scene, "test", len(trial.class_names))
+        confusion.update(np.full(len(labels), majority), labels)
+    return scored(confusion)
+
+
+def count_labels(trial: Trial, scans: Sequence[int]) -> np.ndarray:
+    """Labelled points of each class (C,) in these training scans; a `DataError` if there are none."""
+    counts = np.zeros(len(trial.class_names), np.int64)
+    for scene in each(trial, trial.train, "training labels", scans):
+        labels = labels_of(scene, "training", len(counts))
+        counts += np.bincount(labels[labels >= 0], minlength=len(counts))
+    majority_class(counts)
+    return counts
+
+
+def absent_classes(trial: Trial, counts: np.ndarray) -> dict[str, Any]:
+    """The part of a protocol block about classes of which training knows nothing."""
+    absent = [name for name, count in zip(trial.class_names, counts, strict=True) if not count]
+    return {
+        "classes without a training point": absent,
+        "points of such classes": "count as mistakes in the test scans like all others; their IoU is 0",
+    }
+
+
+def visibility_in_words(min_depth: float, occlusion: float | None) -> str:
+    """When a point counts as seen, for a protocol block."""
+    test = "no occlusion test" if occlusion is None else f"occlusion test with tolerance {occlusion:g}"
+    return (
+        f"a point is seen by a view at depth > {min_depth:g} m, 1 pixel or more inside the image, {test}; the "
+        "teacher's feature of a point is the mean of its unit features over the views that see it"
+    )
 
 
 def describe_data(trial: Trial) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from pointlift.evaluate.base import (
     PixelFeatures,
     Shortlist,
     Trial,
+    absent_classes,
     confusion_of,
     describe_data,
     each,
@@ -22,9 +23,17 @@ from pointlift.evaluate.base import (
     labels_of,
     majority_class,
     scored,
+    visibility_in_words,
 )
-from pointlift.evaluate.features import settle_normalization, student_output
+from pointlift.evaluate.features import random_network, spread, student_output
+from pointlift.evaluate.metrics import Confusion
 from pointlift.registry import PROTOCOLS
+
+if TYPE_CHECKING:
+    from pointlift.students.base import Student
+
+
+VISIBLE = ", visible points"
 
 
 @PROTOCOLS.register("exemplar")
@@ -59,53 +68,61 @@ def exemplar(
     if samples_per_class is not None and samples_per_class < 1:
         raise RecipeError(f"samples_per_class is {samples_per_class}; it must be at least 1, or null for all")
     pixel_features = trial.pixel_features()
-    options = {"min_depth": min_depth, "occlusion": occlusion}
+    options: dict[str, Any] = {"min_depth": min_depth, "occlusion": occlusion}
     prototypes, counts = class_prototypes(trial, pixel_features, samples_per_class, options)
     if trial.student.out_channels != prototypes.shape[1]:
         raise RecipeError(
             f"the student gives {trial.student.out_channels} channels and the teacher {prototypes.shape[1]}; exemplar "
             "compares them directly, so they must be equal"
         )
-    random_network = trial.fresh_student(trial.seed)
-    few = range(min(normalization_scans, len(trial.train)))
-    settled = settle_normalization(random_network, each(trial, trial.train, "random network", few), trial.device)
+    network, network_in_words = random_network(trial, spread(range(len(trial.train)), normalization_scans))
     majority = majority_class(counts["points"])
-    networks = {"student": trial.student, "random network": random_network}
-    rows = [*networks, "majority class"]
-    confusions = {name + suffix: confusion_of(trial) for suffix in ("", ", visible points") for name in rows}
-    confusions["teacher, visible points"] = confusion_of(trial)
-    for scene in each(trial, trial.test, "test scans"):
-        seen, teacher = visible_features(scene, scene.pairs(**options), pixel_features)
-        predictions = {name: nearest(student_output(net, scene, trial.device), prototypes) for name, net in networks.items()}
-        predictions["majority class"] = torch.full((len(scene.points),), majority)
-        labels = labels_of(scene, "test", len(trial.class_names))
-        for name, predicted in predictions.items():
-            confusions[name].update(predicted, labels)
-            confusions[name + ", visible points"].update(predicted[seen], labels[seen])
-        confusions["teacher, visible points"].update(nearest(teacher, prototypes), labels[seen])
-    has = counts["samples"] > 0
+    networks = {"student": trial.student, "random network": network}
+    confusions = _confusions(trial, networks, prototypes, majority, pixel_features, options)
+    samples = dict(zip(trial.class_names, counts["samples"].tolist(), strict=True))
     protocol = {
         "task": "exemplar",
         **describe_data(trial),
         "prototypes": "one per class: L2-normalised mean of the L2-normalised teacher features at the pixels of "
         "labelled training points; a point seen by several views gives one pixel in each",
-        "samples per class": {
-            name: int(count) for name, count in zip(trial.class_names, counts["samples"], strict=True)
-        },
+        "samples of each class": samples,
         "samples_per_class": samples_per_class,
-        "classes without a prototype": [name for name, there in zip(trial.class_names, has, strict=True) if not there],
-        "such classes": "are never predicted, so their test points count as mistakes and their IoU as 0",
-        "prediction": "prototype with the highest cosine to the point's feature; the student has seen no label",
-        "visible points": f"labelled test points with a pixel at depth > {min_depth:g} m and 1 pixel inside the image, "
-        f"occlusion test {occlusion if occlusion is not None else 'none'}; the teacher's feature of a point is the mean "
-        "of its unit features over the views that see it",
-        "min_depth": min_depth,
-        "occlusion": occlusion,
-        "random network": f"random weights (seed {trial.seed}), batch statistics averaged over {settled} training scans",
+        **absent_classes(trial, counts["samples"]),
+        "prediction": "the class, of those with a prototype, whose prototype has the highest cosine to the point's "
+        "feature; the student has seen no label",
+        "visible points": visibility_in_words(min_depth, occlusion),
+        **options,
+        "random network": network_in_words,
         "majority class": trial.class_names[majority],
     }
-    order = [*rows, "teacher, visible points", *(name + ", visible points" for name in rows)]
-    return {"protocol": protocol, "results": {name: scored(confusions[name]) for name in order}}
+    return {"protocol": protocol, "results": {name: scored(confusion) for name, confusion in confusions.items()}}
+
+
+def _confusions(
+    trial: Trial,
+    networks: dict[str, Student],
+    prototypes: Tensor,
+    majority: int,
+    pixel_features: PixelFeatures,
+    options: dict[str, Any],
+) -> dict[str, Confusion]:
+    """Confusion of every row over the test scans: all labelled points, then those that a view sees."""
+    rows = [*networks, "majority class"]
+    names = [*rows, "teacher" + VISIBLE, *(name + VISIBLE for name in rows)]
+    confusions = {name: confusion_of(trial) for name in names}
+    for scene in each(trial, trial.test, "test scans"):
+        seen, teacher = visible_features(scene, scene.pairs(**options), pixel_features)
+        predictions = {
+            name: nearest(student_output(network, scene, trial.device), prototypes)
+            for name, network in networks.items()
+        }
+        predictions["majority class"] = torch.full((len(scene.points),), majority)
+        labels = labels_of(scene, "test", len(trial.class_names))
+        for name, predicted in predictions.items():
+            confusions[name].update(predicted, labels)
+            confusions[name + VISIBLE].update(predicted[torch.from_numpy(seen)], labels[seen])
+        confusions["teacher" + VISIBLE].update(nearest(teacher, prototypes), labels[seen])
+    return confusions
 
 
 def class_prototypes(
@@ -153,7 +170,7 @@ def visible_features(scene: Scene, pairs: Pairs, pixel_features: PixelFeatures) 
 
 
 def nearest(features: Tensor, prototypes: Tensor) -> Tensor:
-    """Class (N,) int64 of the prototype (C, D) with the highest cosine to each feature (N, D); NaN rows are left out."""
+    """Class (N,) of the prototype (C, D) with the highest cosine to each feature (N, D); NaN rows never win."""
     absent = prototypes.isnan().any(dim=1)
     cosines = F.normalize(features.float(), dim=1) @ prototypes.nan_to_num().T
     return cosines.masked_fill(absent, -torch.inf).argmax(dim=1)

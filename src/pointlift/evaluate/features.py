@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from pointlift.data.batch import Batch
 from pointlift.data.scene import Scene
+from pointlift.evaluate.base import Trial, each
 
 if TYPE_CHECKING:
     from pointlift.students.base import Student
@@ -45,13 +47,28 @@ def student_output(student: Student, scene: Scene, device: torch.device) -> Tens
 
 def student_source(student: Student, device: torch.device, output: str, decoder: str) -> Source:
     """The student's D-dimensional output under the name ``output`` and its decoder's features under ``decoder``."""
+    head: list[bool] = []  # whether the output is the head of the decoder's features, known from the first scan on
 
     def features(scene: Scene) -> dict[str, Tensor]:
-        batch = Batch.from_scenes([scene]).to(device)
         with evaluating(student):
-            return {output: student(batch).float().cpu(), decoder: student.decoder_features(batch).float().cpu()}
+            if not head:
+                head.append(_head_is_last(student, scene, device))
+            batch = Batch.from_scenes([scene]).to(device)
+            before = student.decoder_features(batch)
+            after = student.head(before) if head[0] else student(batch)  # type: ignore[operator]
+            return {output: after.float().cpu(), decoder: before.float().cpu()}
 
     return features
+
+
+def _head_is_last(student: Student, scene: Scene, device: torch.device) -> bool:
+    """Whether ``student.head`` of the decoder's features is the output, which saves a pass; tried on few points."""
+    if not isinstance(getattr(student, "head", None), nn.Module):
+        return False
+    batch = Batch.from_scenes([scene.select(np.arange(min(500, len(scene.points))))]).to(device)
+    found = student.head(student.decoder_features(batch))  # type: ignore[operator]
+    expected = student(batch)
+    return found.shape == expected.shape and torch.allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
 def settle_normalization(student: Student, scenes: Iterable[Scene], device: torch.device) -> int:
@@ -60,7 +77,7 @@ def settle_normalization(student: Student, scenes: Iterable[Scene], device: torc
     A fresh network's running mean 0 and variance 1 belong to no data, so as a baseline it would be handicapped by
     something that needs neither labels nor training. Every batch normalisation gets the plain average over scans.
     """
-    layers = [part for part in student.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
+    layers = [part for part in student.modules() if isinstance(part, (nn.BatchNorm1d, nn.SyncBatchNorm))]
     momenta = [layer.momentum for layer in layers]
     modes = {part: part.training for part in student.modules()}
     seen = 0
@@ -79,6 +96,22 @@ def settle_normalization(student: Student, scenes: Iterable[Scene], device: torc
     return seen
 
 
+def random_network(trial: Trial, scans: Sequence[int]) -> tuple[Student, str]:
+    """A randomly initialised twin of the student, settled on these training scans, and what it is in words."""
+    student = trial.fresh_student(trial.seed)
+    settled = settle_normalization(student, each(trial, trial.train, "random network", scans), trial.device)
+    return student, (
+        f"the same network with random weights (seed {trial.seed}); its batch statistics are averaged over {settled} "
+        "training scans, which takes no labels"
+    )
+
+
+def spread(chosen: Sequence[int], count: int) -> list[int]:
+    """At most ``count`` of ``chosen``, evenly spread, with both ends; at least one."""
+    picked = np.linspace(0, len(chosen) - 1, min(max(count, 1), len(chosen))).round().astype(int)
+    return [chosen[index] for index in picked]
+
+
 def raw_features(scene: Scene) -> Tensor:
     """What the sensor says about each point alone, (N, 7 + F) float32.
 
@@ -88,7 +121,14 @@ def raw_features(scene: Scene) -> Tensor:
     points = torch.as_tensor(scene.points, dtype=torch.float32)
     height, horizontal = _upright(points, scene.up_axis)
     reach = horizontal.norm(dim=1)
-    columns = [height, *horizontal.T, reach, reach.log1p(), points.norm(dim=1), torch.atan2(height, reach.clamp(min=1e-6))]
+    columns = [
+        height,
+        *horizontal.T,
+        reach,
+        reach.log1p(),
+        points.norm(dim=1),
+        torch.atan2(height, reach.clamp(min=1e-6)),
+    ]
     return torch.cat([torch.stack(columns, dim=1), torch.as_tensor(scene.features, dtype=torch.float32)], dim=1)
 
 
@@ -100,9 +140,6 @@ def local_geometry(scene: Scene) -> Tensor:
     of points, height above the cell's mean and standard deviation of height, and the cell's mean of the F features.
     """
     points = torch.as_tensor(scene.points, dtype=torch.float64)
-    if len(points) == 0:
-        width = 16 + scene.features.shape[1] + len(GEOMETRY_SCALES) * (7 + scene.features.shape[1]) - 7
-        return torch.zeros(0, width)
     height, horizontal = _upright(points, scene.up_axis)
     upright = torch.cat([horizontal, height[:, None]], dim=1)
     own = torch.as_tensor(scene.features, dtype=torch.float64)
@@ -158,7 +195,14 @@ def _cell(upright: Tensor, own: Tensor, size: float) -> Tensor:
     verticality = 1 - vectors[:, 2, 0].abs()  # of the normal, the eigenvector of the smallest value
     flat = count < 3  # fewer points have no normal
     shape = torch.stack(
-        [large - middle, middle - small, small, verticality.masked_fill(flat, 0), count.log(), covariance[:, 2, 2].sqrt()],
+        [
+            large - middle,
+            middle - small,
+            small,
+            verticality.masked_fill(flat, 0),
+            count.log(),
+            covariance[:, 2, 2].sqrt(),
+        ],
         dim=1,
     )
     average = _sum(own, cell, len(count)) / count[:, None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -13,25 +14,31 @@ from torch import Tensor
 from pointlift.data.scene import Scene
 from pointlift.evaluate.base import (
     Trial,
+    absent_classes,
     confusion_of,
     describe_data,
     each,
     generator,
     labels_of,
     majority_class,
+    majority_row,
     scored,
     subset,
     subset_in_words,
 )
 from pointlift.evaluate.features import (
     Source,
+    random_network,
     raw_source,
     raw_source_in_words,
-    settle_normalization,
+    spread,
     student_source,
 )
 from pointlift.evaluate.probe import Probe, ProbeOptions, train_probe
 from pointlift.registry import PROTOCOLS
+
+DECODER = "student, decoder"
+RANDOM_DECODER = "random network, decoder"
 
 
 @PROTOCOLS.register("linear-probe")
@@ -80,51 +87,56 @@ def linear_probe(
     per_scene = max(1, max_points // len(chosen))
     per_scene = per_scene if points_per_scene is None else min(points_per_scene, per_scene)
     _require_labels(trial)
-    results: dict[str, Any] = {}
-    random_network = trial.fresh_student(trial.seed)
-    settling = _spread(chosen, normalization_scans)
-    settled = settle_normalization(
-        random_network, each(trial, trial.train, "statistics of the random network", settling), trial.device
-    )
+    network, network_in_words = random_network(trial, spread(chosen, normalization_scans))
     sources: list[tuple[str, Source, int | None]] = [
-        ("student", student_source(trial.student, trial.device, "student", "student, decoder"), None),
-        (
-            "random network",
-            student_source(random_network, trial.device, "random network", "random network, decoder"),
-            None,
-        ),
+        ("student", student_source(trial.student, trial.device, "student", DECODER), None),
+        ("random network", student_source(network, trial.device, "random network", RANDOM_DECODER), None),
         ("hand-made", raw_source, None),
     ]
     if raw_mlp is not None:
         sources.append(("hand-made, MLP", _renamed(raw_source, ", MLP"), raw_mlp))
+    results: dict[str, Any] = {}
     for what, source, hidden in sources:
         training = collect(trial, source, chosen, per_scene, what)
-        results |= _probe_rows(trial, source, training, options, hidden, what)
         counts = np.bincount(training.labels.numpy(), minlength=len(trial.class_names))
-    results["majority class"] = _majority_row(trial, counts)
+        results |= _probe_rows(trial, source, training, options, hidden, what)
+    results["majority class"] = majority_row(trial, majority_class(counts))
     protocol = {
         "task": "linear-probe",
         **describe_data(trial),
         "labelled training scans": subset_in_words(len(trial.train), fraction),
-        "training points": f"{int(counts.sum())}: up to {per_scene} labelled points per scan, drawn without "
+        "training points": f"{int(counts.sum())}: up to {per_scene} labelled points of each scan, drawn without "
         "replacement from (seed, scan), the same for every row",
-        "classes without a training point": [
-            name for name, count in zip(trial.class_names, counts, strict=True) if not count
-        ],
-        "such classes": "are never predicted, so their test points count as mistakes and their IoU as 0",
-        "classifier": f"{'one linear layer with bias, started at zero'}; softmax cross-entropy; AdamW, cosine to zero; "
-        "inputs standardised by mean and standard deviation of the training points of the row; last iterate",
+        **absent_classes(trial, counts),
+        **_classifier_in_words(raw_mlp),
         **asdict(options),
-        "features": {
-            "student": "output of the student, in eval mode, not normalised",
-            "student, decoder": "the features before its head",
-            "random network": f"the same network with random weights (seed {trial.seed}); batch statistics averaged "
-            f"over {settled} training scans without labels",
-            **raw_source_in_words(tuple(getattr(trial.train, "feature_names", ()))),
-        },
-        "raw_mlp": raw_mlp,
+        "fraction": fraction,
+        **_features_in_words(trial, network_in_words),
     }
     return {"protocol": protocol, "results": results}
+
+
+def _classifier_in_words(raw_mlp: int | None) -> dict[str, str]:
+    words = {
+        "classifier": "one linear layer with bias, started at zero; softmax cross-entropy; AdamW, cosine to zero; "
+        "inputs standardised by the mean and standard deviation of the row's own training points; last iterate; "
+        "classes without a training point are never predicted"
+    }
+    if raw_mlp is not None:
+        words["rows with MLP"] = f"one hidden layer of {raw_mlp} ReLU units in between, all else equal"
+    return words
+
+
+def _features_in_words(trial: Trial, network_in_words: str) -> dict[str, Any]:
+    return {
+        "features": {
+            "student": "output of the pretrained student, in eval mode, not normalised",
+            DECODER: "its features before the head",
+            "random network": network_in_words,
+            RANDOM_DECODER: "its features before the head",
+            **raw_source_in_words(tuple(getattr(trial.train, "feature_names", ()))),
+        }
+    }
 
 
 class TrainingPoints:
@@ -184,7 +196,7 @@ def _probe_rows(
             seed=trial.seed,
             hidden=hidden,
             device=trial.device,
-            progress=lambda done, total, name=name: trial.progress(f"classifier: {name}", done, total),
+            progress=partial(trial.progress, f"classifier: {name}"),
         )
         rows[name] = {"training_points": len(labels), "feature_dim": features.shape[1]}
         rows[name] |= {"steps": probes[name].steps, "training_loss": probes[name].loss}
@@ -198,25 +210,11 @@ def _probe_rows(
     return {name: {**scored(confusions[name]), **rows[name]} for name in probes}
 
 
-def _majority_row(trial: Trial, counts: np.ndarray) -> dict[str, Any]:
-    confusion = confusion_of(trial)
-    for scene in each(trial, trial.test, "majority class"):
-        labels = labels_of(scene, "test", len(trial.class_names))
-        confusion.update(np.full(len(labels), majority_class(counts)), labels)
-    return scored(confusion)
-
-
 def _require_labels(trial: Trial) -> None:
     """Fail before the long work if the first scan of a split has no labels."""
     for split, scenes in (("training", trial.train), ("test", trial.test)):
         for scene in (scenes[index] for index in range(min(1, len(scenes)))):
             labels_of(scene, split, len(trial.class_names))
-
-
-def _spread(chosen: Sequence[int], count: int) -> list[int]:
-    """At most ``count`` of the chosen scans, evenly spread."""
-    picked = np.linspace(0, len(chosen) - 1, min(max(count, 1), len(chosen))).round().astype(int)
-    return [chosen[index] for index in picked]
 
 
 def _renamed(source: Source, suffix: str) -> Source:

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-# Elements of a block's pair matrix. On a CPU a block of 4 MB stays near the caches (measured in benchmarks/losses.py);
-# a GPU wants products that fill it.
-CPU_BLOCK_ELEMENTS = 1 << 20
-GPU_BLOCK_ELEMENTS = 1 << 25
+# (rows, elements of the pair matrix) that a block may have. On a CPU it should stay near the caches, and several blocks
+# let symmetric matrices be halved (benchmarks/losses.py); a GPU wants products that fill it.
+CPU_BLOCK = 256, 1 << 22
+GPU_BLOCK = 8192, 1 << 25
 MIN_BLOCK_ROWS = 64
 NORM_EPSILON = 1e-12
 
@@ -71,8 +71,8 @@ def row_range(rows: slice | None, count: int) -> tuple[int, int]:
 
 def block_rows(columns: int, device: torch.device) -> int:
     """How many rows of an ``N × columns`` pair matrix one block holds."""
-    elements = CPU_BLOCK_ELEMENTS if device.type == "cpu" else GPU_BLOCK_ELEMENTS
-    return max(MIN_BLOCK_ROWS, elements // max(columns, 1))
+    rows, elements = CPU_BLOCK if device.type == "cpu" else GPU_BLOCK
+    return max(MIN_BLOCK_ROWS, min(rows, elements // max(columns, 1)))
 
 
 def sum_over_blocks(student: Tensor, teacher: Tensor, rows: tuple[int, int], terms: BlockTerms) -> Tensor:

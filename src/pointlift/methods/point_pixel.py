@@ -93,12 +93,17 @@ class PointPixel(Method):
             raise RecipeError(
                 "teacher features cannot be cached while images are augmented: set cache.enabled=false, or image=null"
             )
-        self.student = self.trained = student
+        self.trained = student
         self._pixel_features = (pixel_features,)  # in a tuple, so that the frozen teacher is no part of this module
         self.loss = loss
         self.points, self.image = points, image
         self.pairs_per_scene, self.min_depth, self.occlusion = pairs_per_scene, min_depth, occlusion
         self.shuffle_pairs = shuffle_pairs
+
+    @property
+    def student(self) -> Student:
+        """The 3D network, all that is trained."""
+        return self.trained  # type: ignore[return-value]
 
     @property
     def pixel_features(self) -> PixelFeatures:
@@ -107,6 +112,7 @@ class PointPixel(Method):
 
     def prepare(self, scenes: Sequence[Scene], progress: Progress | None = None) -> None:
         """Compute the teacher's features of every image once, if they are cached."""
+        self.pixel_features.teacher.to(next(self.student.parameters()).device)
         if self.pixel_features.cache is not None:
             report = None if progress is None else lambda done, total: progress("teacher features", done, total)
             self.pixel_features.precompute(scenes, report)
@@ -115,7 +121,9 @@ class PointPixel(Method):
         """Augment one scene and draw its pairs."""
         pairs = scene.pairs(min_depth=self.min_depth, occlusion=self.occlusion)
         if len(pairs.point_index) == 0:
-            raise DataError(f"scene {scene.id}: no point is seen by any view; run `pointlift check` to see the overlays")
+            raise DataError(
+                f"scene {scene.id}: no point is seen by any view; run `pointlift check` to see the overlays"
+            )
         if self.points is not None:
             scene, pairs = augment_points(scene, pairs, self.points, rng)
         if self.image is not None:
@@ -165,5 +173,5 @@ def _augment_views(
         mine = pairs.view_index == index
         image, pixels, inside = augment_image(view.image, pairs.pixels[mine], options, rng)
         views.append(replace(view, source=image))
-        kept.append(Pairs(pairs.point_index[mine][inside], pairs.view_index[mine][inside], pixels[inside]))
+        kept.append(Pairs(pairs.point_index[mine][inside], pairs.view_index[mine][inside], pixels))
     return replace(scene, views=views), Pairs(*(np.concatenate(parts) for parts in zip(*kept, strict=True)))

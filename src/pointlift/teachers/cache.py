@@ -215,8 +215,8 @@ def remove_stale(folder: Path) -> None:
 def _checksum(feature_map: Tensor) -> str:
     """CRC-32 of type, shape and values: it guards against damage, not against forgery."""
     head = f"{feature_map.dtype} {tuple(feature_map.shape)}".encode()
-    values = feature_map.contiguous().reshape(-1).view(torch.uint8).numpy()
-    return f"{zlib.crc32(memoryview(values), zlib.crc32(head)):08x}"
+    values: Any = feature_map.contiguous().reshape(-1).view(torch.uint8).numpy()
+    return f"{zlib.crc32(values, zlib.crc32(head)):08x}"
 
 
 def _where(view: View) -> str:

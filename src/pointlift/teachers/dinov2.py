@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from pointlift.errors import CheckpointError, RecipeError
 from pointlift.registry import TEACHERS
 from pointlift.teachers.base import Teacher, fingerprint_of
+from pointlift.teachers.transformers_import import import_transformers
 
 if TYPE_CHECKING:
     from pointlift.data.scene import View
@@ -158,10 +159,9 @@ def _hub_snapshot(source: str, weights: bool, download: bool) -> Path:
 
 def _build(folder: Path, random_seed: int | None) -> tuple[nn.Module, Any]:
     """The network in float32 and its configuration; random weights if a seed is given, else those of the folder."""
-    from transformers import AutoConfig, AutoModel
-
+    transformers = import_transformers()
     try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(
             f"{folder / 'config.json'} is not a configuration that transformers reads: {error}"
@@ -169,10 +169,10 @@ def _build(folder: Path, random_seed: int | None) -> tuple[nn.Module, Any]:
     if random_seed is not None:
         with torch.random.fork_rng(devices=[]), _quiet():
             torch.manual_seed(random_seed)
-            return _auto_model(AutoModel.from_config, config, folder).float(), config
+            return _auto_model(transformers.AutoModel.from_config, config, folder).float(), config
     with _quiet():
         model, loading = _auto_model(
-            AutoModel.from_pretrained,
+            transformers.AutoModel.from_pretrained,
             folder,
             folder,
             config=config,
@@ -237,8 +237,8 @@ def _truncate(model: nn.Module, config: Any, layer: int | None, folder: Path) ->
     parent, name = stacks[0]
     setattr(parent, name, getattr(parent, name)[:chosen])
     setattr(model, norms[0], nn.Identity())
-    if getattr(model, "pooler", None) is not None:
-        setattr(model, "pooler", None)
+    if isinstance(getattr(model, "pooler", None), nn.Module):
+        model.add_module("pooler", None)
     return chosen
 
 

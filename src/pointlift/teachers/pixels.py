@@ -25,11 +25,17 @@ class PixelFeatures:
         teacher: the frozen 2D network.
         image_size: (height, width) at which it sees every image; None: the image's own, rounded to the stride. With
             a cache, the cache's.
+        scale: factor on that size; with a cache, the cache's.
         cache: where feature maps are kept (in float16); None computes them at every call (in float32).
     """
 
     def __init__(
-        self, teacher: Teacher, *, image_size: tuple[int, int] | None = None, cache: FeatureCache | None = None
+        self,
+        teacher: Teacher,
+        *,
+        image_size: tuple[int, int] | None = None,
+        scale: float = 1.0,
+        cache: FeatureCache | None = None,
     ) -> None:
         if cache is not None and cache.teacher.fingerprint != teacher.fingerprint:
             raise ValueError("the cache belongs to another teacher")
@@ -37,6 +43,7 @@ class PixelFeatures:
             raise ValueError(f"image_size is {image_size}, but the cache's is {cache.image_size}")
         self.teacher = teacher
         self.image_size = image_size if cache is None else cache.image_size
+        self.scale = scale if cache is None else cache.scale
         self.cache = cache
 
     def __call__(self, scene: Scene, pairs: Pairs) -> Tensor:
@@ -85,5 +92,5 @@ class PixelFeatures:
 
     def _maps(self, views: Sequence[View]) -> list[Tensor]:
         if self.cache is None:
-            return view_features(self.teacher, views, self.image_size)
+            return view_features(self.teacher, views, self.image_size, self.scale)
         return [self.cache.features(view) for view in views]

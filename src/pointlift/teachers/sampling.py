@@ -29,7 +29,7 @@ def sample_features(feature_maps: Tensor, view_index: Tensor, pixels: Tensor, im
             "expected view_index (P,), pixels (P, 2), image_sizes (V, 2), got "
             f"{tuple(view_index.shape)}, {tuple(pixels.shape)}, {tuple(image_sizes.shape)} for {views} maps"
         )
-    if not bool(torch.isfinite(pixels).all()):
+    if not bool(torch.isfinite(pixels.sum())):
         raise ValueError("pixels must be finite")
     view_index = view_index.to(feature_maps.device, torch.int64)
     sizes = image_sizes.to(feature_maps.device, torch.float64)[view_index]  # (P, 2)

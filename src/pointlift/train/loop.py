@@ -62,9 +62,7 @@ def fit(
     optimizer = build_optimizer(method.trained, options, method.learning_rate_factors)
     first = _resume(folder, method, optimizer, accelerator)
     model, optimizer = accelerator.prepare(method, optimizer)
-    source = StepBatches(
-        method, scenes, options.batch_size, seed, accelerator.process_index, accelerator.num_processes
-    )
+    source = StepBatches(method, scenes, options.batch_size, seed, accelerator.process_index, accelerator.num_processes)
     log = MetricLog(folder if accelerator.is_main_process else None, first)
     metrics: dict[str, float] = {}
     clock = time.perf_counter()
@@ -132,9 +130,7 @@ def _require_finite(what: str, value: float, step: int, scene_ids: Sequence[str]
         )
 
 
-def _resume(
-    folder: Path | None, method: Method, optimizer: torch.optim.Optimizer, accelerator: Accelerator
-) -> int:
+def _resume(folder: Path | None, method: Method, optimizer: torch.optim.Optimizer, accelerator: Accelerator) -> int:
     path = checkpoint.latest(folder / "checkpoints") if folder else None
     if path is None:
         return 0

@@ -85,6 +85,7 @@ class SemanticKITTI(Sequence[Scene]):
     class_names = tuple(name for name, _, _ in CLASSES)
     class_colors = tuple(color for _, color, _ in CLASSES)
     feature_names = ("intensity",)
+    subset_options = ("sequences", "frame_step")
 
     def __init__(
         self,

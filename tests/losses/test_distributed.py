@@ -1,0 +1,82 @@
+"""Two processes give the loss and the averaged gradients of one process with the whole batch."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from torch import Tensor
+
+from pointlift import losses
+
+LOSSES = {
+    "contrastive": partial(losses.contrastive, temperature=0.2),
+    "relational": partial(losses.relational, cross_weight=2.0),
+    "similarity": losses.similarity,
+}
+SPLITS = [[7, 12], [0, 12], [12, 0], [0, 0]]
+
+
+def batch(rows: int) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(rows, 6, generator=generator), torch.randn(rows, 4, generator=generator)
+
+
+def layer() -> torch.nn.Linear:
+    torch.manual_seed(1)
+    return torch.nn.Linear(6, 4)
+
+
+def _worker(rank: int, processes: int, folder: str) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=processes)
+    results = {}
+    for name, loss in LOSSES.items():
+        for split in SPLITS:
+            inputs, teacher = batch(sum(split))
+            part = slice(sum(split[:rank]), sum(split[: rank + 1]))
+            model = torch.nn.parallel.DistributedDataParallel(layer())
+            value = losses.global_loss(loss, model(inputs[part]), teacher[part])
+            value.backward()
+            with torch.no_grad():
+                silent = losses.global_loss(loss, model(inputs[part]), teacher[part])
+            results[f"{name} {split}"] = value.detach(), silent, model.module.weight.grad
+    # a process whose features need no gradient does not leave the other one waiting
+    features = torch.ones(3, 4, requires_grad=rank == 0)
+    losses.global_loss(losses.relational, features, torch.randn(3, 4)).backward()
+    torch.save(results, f"{folder}/{rank}.pt")
+    dist.destroy_process_group()
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, tuple[Tensor, Tensor, Tensor]]]:
+    if not dist.is_available() or not dist.is_gloo_available():
+        pytest.skip("this torch has no gloo")
+    folder = tmp_path_factory.mktemp("gloo")
+    mp.spawn(_worker, args=(2, str(folder)), nprocs=2)
+    return [torch.load(Path(folder) / f"{rank}.pt", weights_only=True) for rank in range(2)]
+
+
+@pytest.mark.parametrize("split", SPLITS, ids=str)
+@pytest.mark.parametrize("name", LOSSES)
+def test_two_processes_equal_one(name: str, split: list[int], results: list) -> None:
+    inputs, teacher = batch(sum(split))
+    model = layer()
+    expected = losses.global_loss(LOSSES[name], model(inputs), teacher)
+    expected.backward()
+    for process in results:
+        value, silent, gradient = process[f"{name} {split}"]
+        torch.testing.assert_close(value, expected.detach(), rtol=1e-6, atol=1e-6)
+        torch.testing.assert_close(silent, value)
+        torch.testing.assert_close(gradient, model.weight.grad, rtol=1e-5, atol=1e-6)
+        assert (model.weight.grad.abs().max() > 0.01) == (sum(split) > 0)
+
+
+def test_one_process_is_the_plain_loss() -> None:
+    inputs, teacher = batch(5)
+    student = layer()(inputs)
+    assert torch.equal(losses.global_loss(losses.relational, student, teacher), losses.relational(student, teacher))
