@@ -80,7 +80,7 @@ def option_values(options: BaseModel) -> dict[str, Any]:
 def _options(registry: Registry, name: str) -> type[BaseModel]:
     factory = registry.get(name)
     target = factory.__init__ if inspect.isclass(factory) else factory  # type: ignore[misc]
-    hints = get_type_hints(target)
+    hints = get_type_hints(target, include_extras=True)
     fields: dict[str, Any] = {"name": (Literal[name], name)}
     for key, parameter in inspect.signature(target).parameters.items():
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY:

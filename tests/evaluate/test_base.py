@@ -10,6 +10,8 @@ from pointlift.evaluate.base import (
     ids_of,
     labels_of,
     majority_class,
+    require_labels,
+    require_positive,
     subset,
 )
 from pointlift.evaluate.base import scored as scored_metrics
@@ -45,6 +47,14 @@ def test_labels_are_needed_and_must_be_classes() -> None:
         labels_of(World(1, labels=False)[0], "test", 4)
     with pytest.raises(DataError, match="label 2"):
         labels_of(World(1)[0], "test", 2)
+
+
+def test_options_below_zero_and_empty_splits_are_named(tmp_path) -> None:
+    require_positive("structure", t=2.0)
+    with pytest.raises(RecipeError, match="structure: t is 0; it must be above 0"):
+        require_positive("structure", t=0)
+    with pytest.raises(DataError, match="the test split of 'world' has no scans"):
+        require_labels(trial(tmp_path, test=World(0)))
 
 
 def test_class_names_must_agree_and_exist(tmp_path) -> None:

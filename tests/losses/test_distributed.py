@@ -23,12 +23,13 @@ SPLITS = [[7, 12], [0, 12], [12, 0], [0, 0]]
 
 def batch(rows: int) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(0)
-    return torch.randn(rows, 6, generator=generator), torch.randn(rows, 4, generator=generator)
+    options = {"generator": generator, "dtype": torch.float64}
+    return torch.randn(rows, 6, **options), torch.randn(rows, 4, **options)
 
 
 def layer() -> torch.nn.Linear:
     torch.manual_seed(1)
-    return torch.nn.Linear(6, 4)
+    return torch.nn.Linear(6, 4, dtype=torch.float64)
 
 
 def _worker(rank: int, processes: int, folder: str) -> None:
@@ -70,9 +71,9 @@ def test_two_processes_equal_one(name: str, split: list[int], results: list) -> 
     expected.backward()
     for process in results:
         value, silent, gradient = process[f"{name} {split}"]
-        torch.testing.assert_close(value, expected.detach(), rtol=1e-6, atol=1e-6)
+        torch.testing.assert_close(value, expected.detach(), rtol=1e-12, atol=1e-12)
         torch.testing.assert_close(silent, value)
-        torch.testing.assert_close(gradient, model.weight.grad, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(gradient, model.weight.grad, rtol=1e-12, atol=1e-12)
         assert (model.weight.grad.abs().max() > 0.01) == (sum(split) > 0)
 
 

@@ -84,14 +84,14 @@ def test_equals_the_literal_double_loop(name: str, options: dict, rows: int, nor
     expected = reference(name, student.detach().numpy(), teacher.numpy(), normalize, **options)
     value = getattr(losses, name)(student, teacher, normalize=normalize, **options)
     assert value.dtype == torch.float64
-    assert float(value) == pytest.approx(expected, rel=1e-12, abs=1e-12)
+    assert value.item() == pytest.approx(expected, rel=1e-12, abs=1e-12)
 
 
 @pytest.mark.parametrize("name, options", CASES)
 def test_float32_is_accurate(name: str, options: dict) -> None:
     student, teacher = features(40, 16, dtype=torch.float32)
     expected = reference(name, student.detach().numpy(), teacher.numpy(), **options)
-    assert float(getattr(losses, name)(student, teacher, **options)) == pytest.approx(expected, rel=2e-6)
+    assert getattr(losses, name)(student, teacher, **options).item() == pytest.approx(expected, rel=2e-6)
 
 
 @pytest.mark.parametrize("normalize", [True, False])
@@ -130,7 +130,7 @@ def test_no_rows_give_a_differentiable_zero(name: str) -> None:
     for student, teacher, rows in [(*features(0), None), (*features(5), slice(5, 5)), (*features(5), slice(4, 2))]:
         value = getattr(losses, name)(student, teacher, rows=rows)
         value.backward()
-        assert float(value) == 0.0
+        assert value.item() == 0.0
         assert student.grad is not None
         assert not student.grad.any()
 
@@ -142,7 +142,7 @@ def test_one_row_has_no_off_diagonal(name: str) -> None:
     value.backward()
     assert student.grad.isfinite().all()
     if name in ("contrastive", "intra_modal"):
-        assert float(value) == pytest.approx(0.0, abs=1e-12)
+        assert value.item() == pytest.approx(0.0, abs=1e-12)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -159,6 +159,15 @@ def test_zero_rows_give_finite_bounded_gradients(name: str, side: str) -> None:
     assert student.grad.abs().max() < 10.0
     if side != "teacher":
         assert not student.grad[2].any()
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_not_finite_shows_in_the_loss(name: str, bad: float) -> None:
+    student, teacher = features(6)
+    with torch.no_grad():
+        student[2, 1] = bad
+    assert math.isnan(getattr(losses, name)(student, teacher).item())
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -194,7 +203,7 @@ def test_without_gradients(name: str) -> None:
     with torch.no_grad():
         value = getattr(losses, name)(student, teacher)
     assert not value.requires_grad
-    assert float(value) == float(getattr(losses, name)(student, teacher))
+    assert value.item() == getattr(losses, name)(student, teacher).item()
     assert not getattr(losses, name)(student.detach(), teacher).requires_grad
 
 
@@ -246,7 +255,7 @@ def test_zero_where_student_and_teacher_agree(name: str) -> None:
     student = teacher.clone().requires_grad_()
     value = getattr(losses, name)(student, teacher)
     value.backward()
-    assert float(value) == pytest.approx(0.0, abs=1e-6)
+    assert value.item() == pytest.approx(0.0, abs=1e-6)
     assert student.grad.abs().max() < 1e-6
 
 

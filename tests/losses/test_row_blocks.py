@@ -43,7 +43,7 @@ class LargestTensor(TorchDispatchMode):
 
     elements = 0
 
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # noqa: ANN001, ANN204
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         result = func(*args, **(kwargs or {}))
         if isinstance(result, Tensor):
             self.elements = max(self.elements, result.numel())
@@ -72,8 +72,7 @@ def test_normalize_rows_equals_torch_where_there_is_a_direction() -> None:
     assert torch.autograd.gradcheck(row_blocks.normalize_rows, student)
 
 
-def test_the_gradient_is_not_differentiated_silently() -> None:
+def test_a_second_derivative_is_refused() -> None:
     student, teacher = features(6, 4)
-    (gradient,) = torch.autograd.grad(losses.relational(student, teacher), student, create_graph=True)
-    with pytest.raises(RuntimeError, match="once_differentiable"):
-        gradient.sum().backward()
+    with pytest.raises(RuntimeError, match="only once"):
+        torch.autograd.grad(losses.relational(student, teacher), student, create_graph=True)

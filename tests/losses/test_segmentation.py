@@ -53,20 +53,20 @@ def test_lovasz_equals_its_definition(points: int) -> None:
     logits, labels = example(points, seed=points)
     labels[0] = 1
     expected = reference(logits.detach().numpy(), labels.numpy())
-    assert float(lovasz_softmax(logits, labels)) == pytest.approx(expected, rel=1e-12)
-    assert float(lovasz_softmax(logits.float(), labels)) == pytest.approx(expected, rel=1e-5)
+    assert lovasz_softmax(logits, labels).item() == pytest.approx(expected, rel=1e-12)
+    assert lovasz_softmax(logits.float(), labels).item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_lovasz_with_ties_equals_its_definition() -> None:
     logits = torch.zeros(6, 3, dtype=torch.float64)
     labels = torch.tensor([0, 0, 1, 2, 2, 2])
-    assert float(lovasz_softmax(logits, labels)) == pytest.approx(reference(logits.numpy(), labels.numpy()))
+    assert lovasz_softmax(logits, labels).item() == pytest.approx(reference(logits.numpy(), labels.numpy()))
 
 
 def test_lovasz_of_certain_predictions_is_one_minus_the_iou() -> None:
     labels, predictions = torch.tensor([0, 0, 0, 1, 1, 2]), torch.tensor([0, 0, 1, 1, 0, 2])
     logits = torch.nn.functional.one_hot(predictions, 4).double() * 1000.0
-    assert float(lovasz_softmax(logits, labels)) == pytest.approx(1.0 - (2 / 4 + 1 / 3 + 1) / 3)
+    assert lovasz_softmax(logits, labels).item() == pytest.approx(1.0 - (2 / 4 + 1 / 3 + 1) / 3)
 
 
 def test_gradients_equal_finite_differences() -> None:
@@ -80,7 +80,7 @@ def test_cross_entropy_equals_a_loop() -> None:
     kept = [i for i in range(9) if labels[i] != -1]
     rows = logits.detach().numpy()
     expected = -sum(math.log(probabilities(rows[i])[labels[i]]) for i in kept) / len(kept)
-    assert float(cross_entropy(logits, labels)) == pytest.approx(expected)
+    assert cross_entropy(logits, labels).item() == pytest.approx(expected)
 
 
 def test_segmentation_loss_is_the_weighted_sum() -> None:
@@ -103,7 +103,7 @@ def test_everything_ignored_is_a_differentiable_zero(loss) -> None:
     logits, labels = example()
     value = loss(logits, torch.full_like(labels, -1))
     value.backward()
-    assert float(value) == 0.0
+    assert value.item() == 0.0
     assert not logits.grad.any()
 
 

@@ -265,6 +265,7 @@ def test_weights_that_are_not_finite(copy):
 )
 def test_weights_of_another_network(copy, key, value, message):
     config = json.loads((copy / "config.json").read_text())
+    config = {name: config[name] for name in config if name not in ("stage_names", "out_features", "out_indices")}
     config[key] = value
     (copy / "config.json").write_text(json.dumps(config))
     with pytest.raises(CheckpointError, match=message) as caught:
@@ -332,24 +333,26 @@ def test_real_weights_equal_transformers(dinov2_small, semantickitti_mini):
 
 
 def test_labels_transfer_between_streets(dinov2_small, semantickitti_mini):
-    """The nearest patch of another street has the same class far more often than a random one."""
-    teacher = DINOv2(source=str(dinov2_small), layer=9)
-    random = DINOv2(source=str(dinov2_small), layer=9, random=True)
+    """The nearest patch of another street has the same class far more often than with random weights.
 
-    def accuracy(network: DINOv2) -> float:
+    Over patches of one class, of those that the label maps have right: road, building, vegetation, sky, car.
+    """
+    streets = [street(semantickitti_mini, sequence, 0) for sequence in ("00", "06")]
+
+    def accuracy(teacher: DINOv2) -> float:
         rows, classes = [], []
-        for sequence in ("00", "06"):
-            image, labels = street(semantickitti_mini, sequence, 0)
-            features = network.features(image[None])[0]
+        for image, labels in streets:
+            features = teacher.features(image[None])[0]
             h, w = features.shape[1:]
-            at = np.ix_(
-                ((np.arange(h) + 0.5) * labels.shape[0] / h).astype(int),
-                ((np.arange(w) + 0.5) * labels.shape[1] / w).astype(int),
-            )
-            rows.append(F.normalize(features.flatten(1).T - features.flatten(1).mean(1), dim=1))
-            classes.append(labels[at].reshape(-1))
-        nearest = (rows[1] @ rows[0].T).argmax(1).numpy()
-        return float((classes[0][nearest] == classes[1]).mean())
+            resized = np.asarray(Image.fromarray(labels).resize((w * 14, h * 14), Image.Resampling.NEAREST))
+            patches = resized.reshape(h, 14, w, 14).transpose(0, 2, 1, 3).reshape(h * w, 196)
+            kept = (patches == patches[:, :1]).all(1) & np.isin(patches[:, 0], (0, 2, 8, 10, 13))
+            rows.append(F.normalize(features.flatten(1).T, dim=1)[torch.from_numpy(kept)])
+            classes.append(patches[kept, 0])
+        similarity = rows[0] @ rows[1].T
+        first, second = similarity.argmax(1).numpy(), similarity.argmax(0).numpy()
+        return float(((classes[1][first] == classes[0]).mean() + (classes[0][second] == classes[1]).mean()) / 2)
 
-    assert accuracy(teacher) > 0.75
-    assert accuracy(teacher) > accuracy(random) + 0.1
+    pretrained = accuracy(DINOv2(source=str(dinov2_small), layer=9))
+    assert pretrained > 0.75
+    assert pretrained > accuracy(DINOv2(source=str(dinov2_small), layer=9, random=True)) + 0.15

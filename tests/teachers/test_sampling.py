@@ -12,7 +12,7 @@ from pointlift.teachers.sampling import sample_features
 
 def literal(maps, view_index, pixels, sizes):
     """Bilinear interpolation, one number at a time."""
-    views, dim, h, w = maps.shape
+    dim, h, w = maps.shape[1:]
     samples = np.zeros((len(pixels), dim))
     for p, (view, (u, v)) in enumerate(zip(view_index, pixels, strict=True)):
         height, width = sizes[view]

@@ -31,7 +31,10 @@ def run(tiny_dinov2: Path, path: Path, before: str = "") -> str:
     return done.stdout.strip()
 
 
-@pytest.mark.parametrize("before", ["", "import transformers; transformers.utils.is_torchvision_available()"])
+@pytest.mark.parametrize(
+    "before",
+    ["", pytest.param("import transformers; transformers.utils.is_torchvision_available()", marks=pytest.mark.slow)],
+)
 def test_a_broken_torchvision_does_not_matter(tiny_dinov2, tmp_path, before):
     (tmp_path / "torchvision").mkdir()
     (tmp_path / "torchvision" / "__init__.py").write_text(
@@ -41,8 +44,3 @@ def test_a_broken_torchvision_does_not_matter(tiny_dinov2, tmp_path, before):
     metadata.parent.mkdir()
     metadata.write_text("Metadata-Version: 2.1\nName: torchvision\nVersion: 0.1.0\n")
     assert run(tiny_dinov2, tmp_path, before) == "(1, 24, 2, 2)"
-
-
-@pytest.mark.skipif("torchvision" in sys.modules, reason="torchvision was imported by another test")
-def test_without_torchvision(tiny_dinov2, tmp_path):
-    assert run(tiny_dinov2, tmp_path) == "(1, 24, 2, 2)"

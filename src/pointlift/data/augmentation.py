@@ -93,7 +93,7 @@ def in_sector(points: np.ndarray, sector: tuple[float, float], up_axis: str = "z
     first, last = sector
     if not 0 < last - first <= 360:
         raise DataError(f"a sector must be (first, last) in degrees with 0 < last - first <= 360, not {sector}")
-    a, b = _horizontal(up_axis)
+    a, b = horizontal_axes(up_axis)
     azimuth = np.degrees(np.arctan2(points[:, b].astype(np.float64), points[:, a].astype(np.float64)))
     return (azimuth - first) % 360.0 <= last - first
 
@@ -125,7 +125,7 @@ def _drop_cuboid(
     sides = rng.uniform(0.0, options.cuboid_fraction, size=3) * extent
     kept = (np.abs(scene.points - centre) > sides / 2).any(axis=1)
     remaining = pairs.keep_points(kept)
-    before, after = pairs.count(len(scene.views)), remaining.count(len(scene.views))
+    before, after = pairs.per_view(len(scene.views)), remaining.per_view(len(scene.views))
     starved = (after < before) & (after < options.min_pairs)
     if starved.any() or not kept.any():
         return scene, pairs
@@ -136,7 +136,7 @@ def _random_matrix(options: PointAugmentation, rng: np.random.Generator, up_axis
     """Rotation about the up axis, then flips, then scaling, as one 3 x 3 matrix."""
     angle = np.radians(rng.uniform(-options.rotate_z, options.rotate_z))
     flips = rng.random(2) < (options.flip_x, options.flip_y)
-    a, b = _horizontal(up_axis)
+    a, b = horizontal_axes(up_axis)
     matrix = np.eye(3)
     matrix[[a, a, b, b], [a, b, a, b]] = np.cos(angle), -np.sin(angle), np.sin(angle), np.cos(angle)
     matrix[[a, b]] *= np.where(flips, -1.0, 1.0)[:, None]
@@ -154,7 +154,8 @@ def _moved(scene: Scene, matrix: np.ndarray) -> Scene:
     )
 
 
-def _horizontal(up_axis: str) -> tuple[int, int]:
+def horizontal_axes(up_axis: str) -> tuple[int, int]:
+    """The other two axes, such that first x second = up: (0, 1) for z."""
     return {"z": (0, 1), "y": (2, 0), "x": (1, 2)}[up_axis]
 
 

@@ -37,7 +37,7 @@ class Pairs(NamedTuple):
         pairs = self.take(kept[self.point_index])
         return pairs._replace(point_index=renumbered[pairs.point_index])
 
-    def count(self, views: int) -> np.ndarray:
+    def per_view(self, views: int) -> np.ndarray:
         """Number of pairs (views,) of each view."""
         return np.bincount(self.view_index, minlength=views)
 

@@ -88,6 +88,21 @@ def labels_of(scene: Scene, split: str, num_classes: int) -> np.ndarray:
     return labels
 
 
+def require_labels(trial: Trial) -> None:
+    """Fail before the long work, with a `DataError`, if a split is empty or its first scan has no labels."""
+    for split, scenes in (("training", trial.train), ("test", trial.test)):
+        if len(scenes) == 0:
+            raise DataError(f"the {split} split of '{name_of(scenes)}' has no scans")
+        labels_of(scenes[0], split, len(trial.class_names))
+
+
+def require_positive(task: str, **options: float) -> None:
+    """A `RecipeError` that names the first option that is not above 0."""
+    for name, value in options.items():
+        if not value > 0:
+            raise RecipeError(f"{task}: {name} is {value}; it must be above 0")
+
+
 def each(trial: Trial, scenes: Sequence[Scene], what: str, indices: Sequence[int] | None = None) -> Iterator[Scene]:
     """The scenes one by one (all, or those at ``indices``), with progress under the name ``what``."""
     indices = range(len(scenes)) if indices is None else indices
@@ -251,15 +266,23 @@ def describe_data(trial: Trial) -> dict[str, Any]:
     return {
         "training data": _described(trial.train),
         "test data": _described(trial.test),
-        "test points": "every labelled point that the test data set yields with the options above",
         "classes": list(trial.class_names),
-        "mIoU": "over the classes with at least 100 labelled test points; beside it over all classes of the data set",
         "seed": trial.seed,
         "test labels": "used for scoring only; nothing is trained, selected, stopped or tuned on the test scans",
+    }
+
+
+def scoring_in_words() -> dict[str, str]:
+    """The part of a protocol block that says what mIoU is."""
+    return {
+        "test points": "every labelled point that the test data set yields with the options above",
+        "mIoU": "mean IoU over the classes with at least 100 labelled test points, each IoU over the points of all test "
+        "scans together; beside it over all classes of the data set",
     }
 
 
 def _described(scenes: Sequence[Scene]) -> dict[str, Any]:
     simple = (str, int, float, bool, tuple, list, type(None))
     own = {key: value for key, value in vars(scenes).items() if not key.startswith("_") and isinstance(value, simple)}
-    return {"data set": name_of(scenes), "scans": len(scenes), **{k: v for k, v in own.items() if k != "name"}}
+    own = {key: value for key, value in own.items() if key not in ("name", "root")}
+    return {"data set": name_of(scenes), "scans": len(scenes), **own}

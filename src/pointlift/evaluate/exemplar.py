@@ -22,7 +22,9 @@ from pointlift.evaluate.base import (
     generator,
     labels_of,
     majority_class,
+    require_labels,
     scored,
+    scoring_in_words,
     visibility_in_words,
 )
 from pointlift.evaluate.features import random_network, spread, student_output
@@ -67,6 +69,7 @@ def exemplar(
     """
     if samples_per_class is not None and samples_per_class < 1:
         raise RecipeError(f"samples_per_class is {samples_per_class}; it must be at least 1, or null for all")
+    require_labels(trial)
     pixel_features = trial.pixel_features()
     options: dict[str, Any] = {"min_depth": min_depth, "occlusion": occlusion}
     prototypes, counts = class_prototypes(trial, pixel_features, samples_per_class, options)
@@ -83,6 +86,7 @@ def exemplar(
     protocol = {
         "task": "exemplar",
         **describe_data(trial),
+        **scoring_in_words(),
         "prototypes": "one per class: L2-normalised mean of the L2-normalised teacher features at the pixels of "
         "labelled training points; a point seen by several views gives one pixel in each",
         "samples of each class": samples,

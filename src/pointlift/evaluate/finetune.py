@@ -25,7 +25,10 @@ from pointlift.evaluate.base import (
     labels_of,
     majority_class,
     majority_row,
+    require_labels,
+    require_positive,
     scored,
+    scoring_in_words,
     subset,
     subset_in_words,
 )
@@ -110,6 +113,9 @@ def finetune(
             f"finetune needs evaluate_every ({evaluate_every}) <= steps ({steps}), patience ({patience}) >= 1, "
             f"held_out ({held_out}) between 0 and 1 and cooldown ({cooldown}) >= 0"
         )
+    rates = {"learning_rate": learning_rate, "head_learning_rate": head_learning_rate}
+    require_positive("finetune", evaluate_every=evaluate_every, batch_size=batch_size, **rates)
+    require_labels(trial)
     ids = ids_of(trial.train)
     kept, checked, rule = split_by_sequence(ids, held_out)
     used = [kept[index] for index in subset(len(kept), fraction)]
@@ -136,6 +142,7 @@ def finetune(
     protocol = {
         "task": "finetune",
         **describe_data(trial),
+        **scoring_in_words(),
         "held-out training scans": f"{rule}; their labels decide when to stop and which step to keep, beyond the "
         "fraction of labels that is trained on",
         "labelled training scans": subset_in_words(len(kept), fraction) + "; of the scans that are not held out",
@@ -148,6 +155,8 @@ def finetune(
             "backbone from scratch": scratch_learning_rate or learning_rate,
             "head": head_learning_rate,
         },
+        "comparison": "published few-label rows train for a fixed number of epochs and name other data; compare rows "
+        "of this table only",
         **{"optimizer": optimizer, "weight_decay": weight_decay, "batch_size": batch_size},
         **{"fraction": fraction, "held_out": held_out, **asdict(budget)},
     }

@@ -22,7 +22,10 @@ from pointlift.evaluate.base import (
     labels_of,
     majority_class,
     majority_row,
+    require_labels,
+    require_positive,
     scored,
+    scoring_in_words,
     subset,
     subset_in_words,
 )
@@ -48,7 +51,7 @@ def linear_probe(
     fraction: float = 1.0,
     points_per_scene: int | None = None,
     max_points: int = 500_000,
-    classifier_epochs: int = 20,
+    classifier_epochs: int = 10,
     minimum_steps: int = 1000,
     learning_rate: float = 1e-2,
     weight_decay: float = 1e-4,
@@ -82,11 +85,15 @@ def linear_probe(
     Raises:
         DataError: labels are missing in either split. RecipeError: an impossible ``fraction``.
     """
+    require_positive("linear-probe", max_points=max_points, batch_size=batch_size, learning_rate=learning_rate)
+    require_positive("linear-probe", classifier_epochs=classifier_epochs, minimum_steps=minimum_steps)
+    if points_per_scene is not None:
+        require_positive("linear-probe", points_per_scene=points_per_scene)
     options = ProbeOptions(classifier_epochs, minimum_steps, learning_rate, weight_decay, batch_size, class_weights)
     chosen = subset(len(trial.train), fraction)
     per_scene = max(1, max_points // len(chosen))
     per_scene = per_scene if points_per_scene is None else min(points_per_scene, per_scene)
-    _require_labels(trial)
+    require_labels(trial)
     network, network_in_words = random_network(trial, spread(chosen, normalization_scans))
     sources: list[tuple[str, Source, int | None]] = [
         ("student", student_source(trial.student, trial.device, "student", DECODER), None),
@@ -104,6 +111,7 @@ def linear_probe(
     protocol = {
         "task": "linear-probe",
         **describe_data(trial),
+        **scoring_in_words(),
         "labelled training scans": subset_in_words(len(trial.train), fraction),
         "training points": f"{int(counts.sum())}: up to {per_scene} labelled points of each scan, drawn without "
         "replacement from (seed, scan), the same for every row",
@@ -122,6 +130,9 @@ def _classifier_in_words(raw_mlp: int | None) -> dict[str, str]:
         "inputs standardised by the mean and standard deviation of the row's own training points; last iterate; "
         "classes without a training point are never predicted"
     }
+    words["comparison"] = (
+        "published linear probes train with cross-entropy + Lovász by SGD; compare rows of this table only"
+    )
     if raw_mlp is not None:
         words["rows with MLP"] = f"one hidden layer of {raw_mlp} ReLU units in between, all else equal"
     return words
@@ -208,13 +219,6 @@ def _probe_rows(
         for name, predicted in predictions.items():
             confusions[name].update(predicted, labels_of_scene)
     return {name: {**scored(confusions[name]), **rows[name]} for name in probes}
-
-
-def _require_labels(trial: Trial) -> None:
-    """Fail before the long work if the first scan of a split has no labels."""
-    for split, scenes in (("training", trial.train), ("test", trial.test)):
-        for scene in (scenes[index] for index in range(min(1, len(scenes)))):
-            labels_of(scene, split, len(trial.class_names))
 
 
 def _renamed(source: Source, suffix: str) -> Source:

@@ -20,7 +20,7 @@ ClassWeights = Literal["none", "sqrt", "balanced"]
 class ProbeOptions:
     """How a probe is trained; `train_probe` says what each one means."""
 
-    epochs: int = 20
+    epochs: int = 10
     minimum_steps: int = 1000
     learning_rate: float = 1e-2
     weight_decay: float = 1e-4
@@ -95,7 +95,7 @@ def train_probe(
         if step % per_epoch == 0:
             shuffled = torch.randperm(len(labels), generator=order)
         rows = shuffled[step % per_epoch * batch : (step % per_epoch + 1) * batch]
-        inputs = (features[rows].to(device) - mean) * scale
+        inputs = features[rows].to(device).sub_(mean).mul_(scale)  # in place: the rows are a copy already
         targets = labels[rows].to(device)
         loss = (F.cross_entropy(network(inputs), targets, reduction="none") * weights[targets]).mean()
         optimizer.zero_grad()
@@ -113,8 +113,8 @@ def _standardisation(features: Tensor) -> tuple[Tensor, Tensor]:
     if not mean.isfinite().all():
         raise DataError("the features to classify are not all finite")
     squares = torch.zeros_like(mean)
-    for part in features.split(65536):  # in pieces: a float64 copy of all features may not fit
-        squares += (part.double() - mean).square().sum(dim=0)
+    for part in features.split(8192):  # in pieces: a second copy of all features may not fit
+        squares += (part - mean.float()).square_().sum(dim=0)
     deviation = (squares / len(features)).sqrt()
     constant = deviation <= 1e-7 * mean.abs().clamp(min=1e-5)
     scale = torch.where(constant, torch.ones_like(deviation), 1 / deviation)

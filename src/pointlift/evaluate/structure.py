@@ -11,7 +11,17 @@ from torch import Tensor
 from pointlift import structure as measures
 from pointlift.data.scene import Pairs
 from pointlift.errors import DataError, RecipeError
-from pointlift.evaluate.base import Shortlist, Trial, describe_data, each, generator, labels_of, visibility_in_words
+from pointlift.evaluate.base import (
+    Shortlist,
+    Trial,
+    describe_data,
+    each,
+    generator,
+    labels_of,
+    require_labels,
+    require_positive,
+    visibility_in_words,
+)
 from pointlift.evaluate.exemplar import visible_features
 from pointlift.evaluate.features import random_network, spread, student_output
 from pointlift.registry import PROTOCOLS
@@ -50,6 +60,8 @@ def structure(
     """
     if points_per_class < 2 or pair_points < 2:
         raise RecipeError("points_per_class and pair_points must be at least 2: the measures compare pairs of points")
+    require_labels(trial)
+    require_positive("structure", t=t)
     options: dict[str, Any] = {"min_depth": min_depth, "occlusion": occlusion}
     network, network_in_words = random_network(trial, spread(range(len(trial.train)), normalization_scans))
     networks = {"student": trial.student, "random network": network}

@@ -49,6 +49,17 @@ def global_loss(loss: Callable[..., Tensor], student: Tensor, teacher: Tensor) -
     return _ValueOfAll.apply(own, value, dist.get_world_size())
 
 
+def gather_rows(rows: Tensor) -> Tensor:
+    """Rows (N, D) of all processes in the order of their ranks; the same rows where there is one process.
+
+    For losses that no sum over rows makes, such as Lovász-Softmax: every process computes the loss of all rows, and the
+    backward pass sums what all of them ask of this process's rows, so that averaged gradients are those of one process.
+    """
+    if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
+        return rows
+    return _GatherRows.apply(rows, _exchange(rows)[0])
+
+
 def _exchange(student: Tensor) -> tuple[list[int], bool]:
     """Number of rows of every process, and whether any of them differentiates."""
     wants_gradient = torch.is_grad_enabled() and student.requires_grad

@@ -11,9 +11,10 @@ Options of a recipe are keyword-only; ``normalize`` and ``rows`` are for callers
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from pointlift.losses.row_blocks import prepare, row_range, sum_over_blocks
@@ -29,7 +30,7 @@ def contrastive(
     normalize: bool = True,
     rows: slice | None = None,
     *,
-    temperature: float = 0.07,
+    temperature: Annotated[float, Field(gt=0)] = 0.07,
 ) -> Tensor:
     """InfoNCE from student to teacher: each row's own teacher feature against those of all other rows.
 
@@ -54,11 +55,11 @@ def contrastive(
 
     def terms(k: Tensor, q: Tensor, block: slice, gradient: Tensor | None) -> Tensor:
         logits = (k[block] / temperature) @ q.T  # (b, N)
-        own = logits.diagonal(block.start).to(torch.float64)
+        own = logits.diagonal(block.start).sum(dtype=torch.float64)  # before the logits are overwritten
         highest = logits.amax(dim=1, keepdim=True)
         exponentials = logits.sub_(highest).exp_()
         sums = exponentials.sum(dim=1, keepdim=True)
-        value = (sums.to(torch.float64).log() + highest).sum() - own.sum()
+        value = (sums.to(torch.float64).log() + highest).sum() - own
         if gradient is not None:
             probabilities = exponentials.div_(sums)
             probabilities.diagonal(block.start).sub_(1.0)

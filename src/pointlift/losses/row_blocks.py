@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 # (rows, elements of the pair matrix) that a block may have. On a CPU it should stay near the caches, and several blocks
 # let symmetric matrices be halved (benchmarks/losses.py); a GPU wants products that fill it.
@@ -51,7 +50,7 @@ def normalize_rows(features: Tensor) -> Tensor:
     `torch.nn.functional.normalize` would hand a zero row its gradient divided by 1e-12.
     """
     norms = torch.linalg.vector_norm(features, dim=1, keepdim=True)
-    usable = norms > NORM_EPSILON
+    usable = ~(norms <= NORM_EPSILON)  # NaN included, so that it shows in the loss
     return torch.where(usable, features / torch.where(usable, norms, 1.0), 0.0)
 
 
@@ -102,7 +101,8 @@ class _SumOverBlocks(torch.autograd.Function):
         return total.to(student.dtype)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, None, None, None, None]:
+        if torch.is_grad_enabled():  # create_graph=True; without this a second derivative would silently lack terms
+            raise RuntimeError("this loss can be differentiated only once, so not with create_graph=True")
         (gradient,) = ctx.saved_tensors
         return gradient * upstream, None, None, None, None

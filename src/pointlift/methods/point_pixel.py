@@ -49,11 +49,13 @@ class PairBatch:
 
     def to(self, device: torch.device) -> PairBatch:
         """The same batch on another device."""
-        moved = {
-            name: None if value is None else value.to(device, non_blocking=True)
-            for name, value in (("rows", self.rows), ("targets", self.targets), ("order", self.order))
-        }
-        return replace(self, points=self.points.to(device, non_blocking=True), **moved)
+        return PairBatch(
+            self.points.to(device, non_blocking=True),
+            self.rows.to(device, non_blocking=True),
+            None if self.targets is None else self.targets.to(device, non_blocking=True),
+            self.samples,
+            None if self.order is None else self.order.to(device, non_blocking=True),
+        )
 
 
 @METHODS.register("point_pixel")

@@ -10,6 +10,7 @@ from pointlift.data.augmentation import PointAugmentation, augment_points
 from pointlift.data.batch import Batch
 from pointlift.data.scene import Pairs, Scene
 from pointlift.errors import DataError
+from pointlift.losses.distributed import gather_rows
 from pointlift.losses.segmentation import segmentation_loss
 from pointlift.methods.base import Method
 from pointlift.students.base import Student
@@ -47,8 +48,8 @@ class Segmentation(Method):
 
     def logits(self, batch: Batch) -> torch.Tensor:
         """Class scores ``(ΣN, C)`` of every point."""
-        student: Student = self.trained["student"]  # type: ignore[assignment]
-        return self.trained["head"](student.decoder_features(batch))
+        parts = self.trained.get_submodule("student"), self.trained.get_submodule("head")
+        return parts[1](parts[0].decoder_features(batch))  # type: ignore[operator]
 
     def sample(self, scene: Scene, rng: np.random.Generator) -> Scene:
         """Augment one labelled scene."""
@@ -63,8 +64,10 @@ class Segmentation(Method):
         return Batch.from_scenes(samples)
 
     def forward(self, batch: Batch) -> dict[str, torch.Tensor]:
-        """Loss over the labelled points of this process's scenes."""
-        return {"loss": segmentation_loss(self.logits(batch), batch.labels, lovasz_weight=self.lovasz_weight)}
+        """Loss over the labelled points of the global batch."""
+        assert batch.labels is not None
+        logits, labels = gather_rows(self.logits(batch)), gather_rows(batch.labels[:, None])[:, 0]
+        return {"loss": segmentation_loss(logits, labels, lovasz_weight=self.lovasz_weight)}
 
     @torch.no_grad()
     def predict(self, scene: Scene) -> np.ndarray:

@@ -90,7 +90,7 @@ class DINOv2(Teacher):
             with torch.no_grad():
                 tokens = self._run(torch.zeros(1, 3, 2 * self.stride, 3 * self.stride))
         except (RuntimeError, ValueError, TypeError, AttributeError) as error:
-            raise _not_a_vit(folder, f"it does not run on an image of 2 x 3 patches: {error}") from error
+            raise _not_a_vit(folder, f"it does not run on an image of 2 x 3 patches: {_first_line(error)}") from error
         if tokens.ndim != 3 or tokens.shape[1] < 6 or tokens.shape[2] != self.dim:
             raise _not_a_vit(folder, f"6 patches give an output of shape {tuple(tokens.shape)}")
         return int(tokens.shape[1]) - 6
@@ -146,7 +146,7 @@ def _hub_snapshot(source: str, weights: bool, download: bool) -> Path:
     except Exception as error:  # hub, network and file-system errors of many families: all mean that it is not here
         if download:
             raise CheckpointError(
-                f"teacher.source: '{source}' could not be downloaded from the hub: {error}"
+                f"teacher.source: '{source}' could not be downloaded from the hub: {_first_line(error)}"
             ) from error
         complete = False
     if not complete and not download:
@@ -164,7 +164,7 @@ def _build(folder: Path, random_seed: int | None) -> tuple[nn.Module, Any]:
         config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(
-            f"{folder / 'config.json'} is not a configuration that transformers reads: {error}"
+            f"{folder / 'config.json'} is not a configuration that transformers reads: {_first_line(error)}"
         ) from error
     if random_seed is not None:
         with torch.random.fork_rng(devices=[]), _quiet():
@@ -189,8 +189,12 @@ def _auto_model(factory: Any, argument: Any, folder: Path, **options: Any) -> An
     try:
         return factory(argument, **options)
     except Exception as error:  # safetensors, transformers and torch each have their own; all mean a bad checkpoint
-        first = str(error).strip().split("\n", 1)[0]
-        raise CheckpointError(f"the teacher in '{folder}' does not load: {type(error).__name__}: {first}") from error
+        reason = f"{type(error).__name__}: {_first_line(error)}"
+        raise CheckpointError(f"the teacher in '{folder}' does not load: {reason}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n", 1)[0]
 
 
 def _check_loading(model: nn.Module, loading: dict[str, Any], folder: Path) -> None:

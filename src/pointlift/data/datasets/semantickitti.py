@@ -239,6 +239,8 @@ def _stems(folder: Path, suffix: str) -> set[str]:
 
 def _read_points(path: Path) -> np.ndarray:
     data = _read_bytes(path)
+    if not data:
+        raise DataError(f"{path}: the file is empty, there are no points")
     if len(data) % 16:
         raise DataError(
             f"{path}: the scan is truncated: {len(data)} bytes are not a multiple of 16 (x, y, z, intensity as float32)"

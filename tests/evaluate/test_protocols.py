@@ -1,0 +1,62 @@
+"""Every registered protocol on synthetic SemanticKITTI with a real student."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from pointlift.data.datasets.semantickitti import SemanticKITTI
+from pointlift.evaluate.base import Trial
+from pointlift.evaluate.table import columns, markdown, rows
+from pointlift.registry import PROTOCOLS, STUDENTS
+
+from ..fixtures_kitti import write_semantickitti
+from .world import pixel_colors
+
+QUICK = {
+    "linear-probe": {"minimum_steps": 20, "classifier_epochs": 1, "points_per_scene": 200},
+    "exemplar": {"samples_per_class": 50},
+    "structure": {"points_per_class": 30},
+    "finetune": {"steps": 2, "evaluate_every": 1, "batch_size": 1, "warmup_steps": 0},
+}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory) -> Path:
+    return write_semantickitti(tmp_path_factory.mktemp("kitti"), points=900)
+
+
+def fresh_student(seed: int):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return STUDENTS.build("minkunet14", 1, 3, width=0.125, voxel_size=0.4, stem_kernel=3)
+
+
+@pytest.mark.parametrize("name", PROTOCOLS.names())
+def test_runs_and_reports(name: str, root: Path, tmp_path: Path) -> None:
+    steps: dict[str, list[int]] = {}
+    trial = Trial(
+        student=fresh_student(1),
+        train=SemanticKITTI(root=root, split="train", sector=(-60.0, 60.0)),
+        test=SemanticKITTI(root=root, split="val", sector=(-60.0, 60.0)),
+        fresh_student=fresh_student,
+        pixel_features=lambda: pixel_colors,
+        folder=tmp_path,
+        progress=lambda what, done, total: steps.setdefault(what, []).append(total - done),
+    )
+    result = PROTOCOLS.build(name, trial, **QUICK.get(name, {}))
+    assert set(json.loads(json.dumps(result, allow_nan=False))) == {"protocol", "results"}
+    protocol = result["protocol"]
+    assert protocol["task"] == name
+    assert protocol["test data"]["sector"] == (-60.0, 60.0)
+    assert str(root) not in json.dumps(protocol)
+    assert PROTOCOLS.summary(name).endswith(".")
+    assert all(len(row) == len(columns(result)) for row in rows(result))
+    assert all(row in markdown(result) for row in result["results"])
+    assert steps
+    assert all(left[-1] == 0 for what, left in steps.items() if not what.endswith("training"))
+
+
+def test_every_protocol_has_quick_options() -> None:
+    assert set(QUICK) <= set(PROTOCOLS.names())
