@@ -1,10 +1,11 @@
 """Teacher features from the cache against computing them anew, and bilinear sampling against grid_sample.
 
     python benchmarks/teacher_cache.py
-    python benchmarks/teacher_cache.py --source FOLDER --layer 9 --scale 1.5 --threads 2
+    python benchmarks/teacher_cache.py --source FOLDER --layer 9 --scale 1.5 --threads 1 --clock cpu
 
 Without --source the network is a DINOv2 ViT-S/14 with random weights, which costs the same. The image has the size of
-KITTI's and as many paired points as the camera sees of one scan.
+KITTI's and as many paired points as the camera sees of one scan. On a machine that is busy with other work,
+`--threads 1 --clock cpu` compares processor time instead of elapsed time.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from PIL import Image
 from pointlift.data.scene import Pairs, Scene, View
 from pointlift.teachers import DINOv2, FeatureCache, PixelFeatures, sample_features, teacher_size
 
+Clock = Callable[[], float]
+
 HEIGHT, WIDTH, POINTS = 376, 1241, 19_000
 VIT_SMALL_14 = (
     '{"model_type": "dinov2", "hidden_size": 384, "num_hidden_layers": 12, "num_attention_heads": 6, '
@@ -30,14 +33,16 @@ VIT_SMALL_14 = (
 )
 
 
-def median_seconds(function: Callable[[], object], repeats: int) -> float:
-    function()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
+def median_seconds(functions: list[Callable[[], object]], repeats: int, clock: Clock) -> list[float]:
+    """Median time of each function, called in turns so that a busy machine slows all of them alike."""
+    times: list[list[float]] = [[] for _ in functions]
+    for turn in range(repeats + 1):
+        for function, measured in zip(functions, times, strict=True):
+            start = clock()
+            function()
+            if turn:  # the first call warms up
+                measured.append(clock() - start)
+    return [statistics.median(measured) for measured in times]
 
 
 def make_scene(folder: Path) -> tuple[Scene, Pairs]:
@@ -51,32 +56,24 @@ def make_scene(folder: Path) -> tuple[Scene, Pairs]:
     return Scene(points=points, features=points[:, :1], views=[view], labels=None, id="benchmark"), pairs
 
 
-def compare_cache(teacher: DINOv2, scale: float, folder: Path, repeats: int) -> None:
+def compare_cache(teacher: DINOv2, scale: float, folder: Path, repeats: int, clock: Clock) -> None:
     scene, pairs = make_scene(folder)
     anew = PixelFeatures(teacher, scale=scale)
     disk = PixelFeatures(teacher, cache=FeatureCache(folder / "cache", teacher, scale=scale, memory_megabytes=0))
     memory = PixelFeatures(teacher, cache=FeatureCache(folder / "cache", teacher, scale=scale))
     difference = (disk(scene, pairs) - anew(scene, pairs)).abs().max()
-    seconds = {
-        name: median_seconds(lambda features=features: features(scene, pairs), count)
-        for name, features, count in (
-            ("decode, compute, sample", anew, max(2, repeats // 5)),
-            ("read from disk, sample", disk, repeats),
-            ("in memory, sample", memory, repeats),
-        )
-    }
+    ways = {"decode, compute, sample": anew, "read from disk, sample": disk, "in memory, sample": memory}
+    seconds = median_seconds([lambda way=way: way(scene, pairs) for way in ways.values()], repeats, clock)
     size = teacher_size((HEIGHT, WIDTH), teacher.stride, None, scale)
     entry = next((folder / "cache").rglob("*.safetensors"))
-    print(
-        f"image {HEIGHT}x{WIDTH}, seen at {size[0]}x{size[1]}; {POINTS} pairs; entry {entry.stat().st_size / 1e6:.2f} MB"
-    )
-    reference = seconds["decode, compute, sample"]
-    for name, value in seconds.items():
-        print(f"  {name:<26}{value * 1e3:9.1f} ms   {reference / value:7.1f} x")
+    megabytes = entry.stat().st_size / 1e6
+    print(f"image {HEIGHT}x{WIDTH}, seen at {size[0]}x{size[1]}; {POINTS} pairs; entry {megabytes:.2f} MB")
+    for name, value in zip(ways, seconds, strict=True):
+        print(f"  {name:<26}{value * 1e3:9.1f} ms   {seconds[0] / value:7.1f} x")
     print(f"  largest difference through float16: {difference:.1e}")
 
 
-def compare_sampling(dim: int, size: tuple[int, int], repeats: int) -> None:
+def compare_sampling(dim: int, size: tuple[int, int], repeats: int, clock: Clock) -> None:
     maps = torch.randn(1, *size, dim).half().permute(0, 3, 1, 2)  # channels last, as the cache gives them
     pixels = torch.rand(POINTS, 2) * torch.tensor([WIDTH, HEIGHT]) - 0.5
     view_index, sizes = torch.zeros(POINTS, dtype=torch.int64), torch.tensor([[HEIGHT, WIDTH]])
@@ -89,7 +86,7 @@ def compare_sampling(dim: int, size: tuple[int, int], repeats: int) -> None:
     def ours() -> torch.Tensor:
         return sample_features(maps, view_index, pixels, sizes)
 
-    reference, own = median_seconds(grid_sample, repeats), median_seconds(ours, repeats)
+    reference, own = median_seconds([grid_sample, ours], 3 * repeats, clock)
     difference = (grid_sample() - ours()).abs().max()
     print(f"sampling {POINTS} x {dim}: grid_sample {reference * 1e3:.1f} ms, sample_features {own * 1e3:.1f} ms")
     print(f"  {reference / own:.1f} x; largest difference {difference:.1e}")
@@ -101,16 +98,18 @@ def main() -> None:
     parser.add_argument("--layer", type=int, default=9)
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--clock", choices=["elapsed", "cpu"], default="elapsed")
     arguments = parser.parse_args()
+    clock = time.process_time if arguments.clock == "cpu" else time.perf_counter
     torch.set_num_threads(arguments.threads)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "config.json").write_text(VIT_SMALL_14)
         teacher = DINOv2(source=arguments.source or name, layer=arguments.layer, random=arguments.source is None)
-        compare_cache(teacher, arguments.scale, folder, arguments.repeats)
+        compare_cache(teacher, arguments.scale, folder, arguments.repeats, clock)
         height, width = teacher_size((HEIGHT, WIDTH), teacher.stride, None, arguments.scale)
-        compare_sampling(teacher.dim, (height // teacher.stride, width // teacher.stride), arguments.repeats)
+        compare_sampling(teacher.dim, (height // teacher.stride, width // teacher.stride), arguments.repeats, clock)
 
 
 if __name__ == "__main__":

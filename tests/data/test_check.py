@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from pointlift.data import Scene
-from pointlift.data.check import check
+from pointlift.data.check import check, tables
 from pointlift.data.datasets import SemanticKITTI
 from pointlift.errors import DataError
 
@@ -67,7 +67,7 @@ def test_a_point_seen_twice_counts_once_for_any(scene):
 def test_pictures_of_every_view_and_from_above_are_written(street, tmp_path):
     calls = []
     data = SemanticKITTI(root=street, split="all")
-    summary = check(data, 4, tmp_path / "out", pictures=1, progress=lambda done, total: calls.append((done, total)))
+    summary = check(data, 4, tmp_path / "out", pictures=1, progress=lambda *state: calls.append(state))
     assert [Path(path).name for path in summary["pictures"]] == [
         "00_000000-above.png",
         "00_000000-image_2-depth.png",
@@ -75,7 +75,7 @@ def test_pictures_of_every_view_and_from_above_are_written(street, tmp_path):
     ]
     for path in summary["pictures"]:
         assert min(Image.open(path).size) > 300
-    assert calls == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert calls == [("scenes", done, 4) for done in (1, 2, 3, 4)]
 
 
 def test_a_limit_spreads_over_the_data_set(scene):
@@ -135,3 +135,18 @@ def test_real_scans_check_out(semantickitti_mini, tmp_path):
     assert 0.14 < summary["seen_by_cameras"]["any"] < 0.18
     assert summary["warnings"] == []
     assert len(summary["pictures"]) == 3
+
+
+def test_tables_show_every_figure_as_text(scene, street):
+    report = check(SemanticKITTI(root=street, split="val"))
+    shown = {title: (heading, rows) for title, heading, rows in tables(report)}
+    assert set(shown) == {"data set semantickitti", "counts", "ranges", "points that cameras see", "labels"}
+    for heading, rows in shown.values():
+        assert all(len(row) == len(heading) and all(isinstance(cell, str) for cell in row) for row in rows)
+    assert ["road", f"{report['labels']['road']['points']:,}", f"{report['labels']['road']['share']:.2%}"] in (
+        shown["labels"][1]
+    )
+    scene.labels, scene.views = None, []
+    titles = [title for title, _, _ in tables(check(Listed(scene)))]
+    assert "labels" not in titles
+    assert titles[-1] == "warnings: allowed, but looks wrong"

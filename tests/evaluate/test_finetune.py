@@ -13,7 +13,7 @@ from pointlift.registry import PROTOCOLS
 
 from .world import World, trial
 
-QUICK = {"steps": 24, "evaluate_every": 4, "patience": 3, "warmup_steps": 2, "learning_rate": 0.02}
+QUICK = {"steps": 24, "evaluate_every": 4, "patience": 3, "minimum_steps": 4, "warmup_steps": 2, "learning_rate": 0.02}
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def test_held_out_of_one_sequence_are_its_last_scans() -> None:
         split_by_sequence(["a"], 0.5)
 
 
-def watched(mious: list[float], monkeypatch, tmp_path: Path, **changes) -> Watch:
+def watched(mious: list[float], monkeypatch, tmp_path: Path, minimum_steps: int = 0, **changes) -> Watch:
     """A Watch that is shown these scores, one after the other, until it stops."""
 
     class Score:
@@ -96,7 +96,9 @@ def watched(mious: list[float], monkeypatch, tmp_path: Path, **changes) -> Watch
     monkeypatch.setattr(module, "confusion_of", lambda trial: Score(next(scores)))
     given = trial(tmp_path)
     method = module._method(given, given.student, None, 1.0, 1.0)
-    budget = Budget(steps=100, evaluate_every=1, patience=2, min_improvement=0.01, cooldown=0.0)
+    budget = Budget(
+        steps=100, minimum_steps=minimum_steps, evaluate_every=1, patience=2, min_improvement=0.01, cooldown=0.0
+    )
     watch = Watch(given, [0], budget, "pretrained", **changes)
     try:
         for step in range(1, len(mious) + 1):
@@ -114,6 +116,13 @@ def test_the_plateau_is_patience_evaluations_without_enough_improvement(monkeypa
     assert len(watch.curve) == 4  # the last score is never seen
     assert (watch.best, watch.best_step) == (0.302, 4)
     assert torch.equal(watch.weights["head.bias"], torch.full((4,), 4.0))
+
+
+def test_there_is_no_plateau_before_the_minimum(monkeypatch, tmp_path: Path) -> None:
+    watch = watched([0.3, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1], monkeypatch, tmp_path, minimum_steps=5)
+    assert watch.plateaued
+    assert len(watch.curve) == 5
+    assert watch.best_step == 1
 
 
 def test_small_steps_that_add_up_are_improvement(monkeypatch, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 def transform(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Points (N, 3) moved by an affine 4 x 4 matrix, as float64 (N, 3)."""
-    return np.asarray(points, dtype=np.float64) @ matrix[:3, :3].T + matrix[:3, 3]
+    return _multiply(np.asarray(points, dtype=np.float64), matrix[:3, :3]) + matrix[:3, 3]
 
 
 def project(
@@ -32,8 +32,12 @@ def project(
     camera_points = transform(camera_from_points, points)
     depth = camera_points[:, 2].copy()
     divisor = np.where(depth > 0, depth, np.nan)
-    pixels = (camera_points / divisor[:, None]) @ intrinsics[:2].T
-    return pixels, depth
+    return _multiply(camera_points / divisor[:, None], intrinsics[:2]), depth
+
+
+def _multiply(rows: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """``rows @ matrix.T`` without BLAS, whose threads cost more than 3 x 3 products save where cores are shared."""
+    return np.einsum("ni,ji->nj", rows, matrix)
 
 
 def in_image(pixels: np.ndarray, size: tuple[int, int], border: float = 0.0) -> np.ndarray:

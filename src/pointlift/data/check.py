@@ -22,7 +22,7 @@ def check(
     out: Path | None = None,
     *,
     pictures: int = 2,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Read a data set as training would, and say what is in it.
 
@@ -31,7 +31,7 @@ def check(
         limit: number of scenes, spread evenly over the data set; None: all.
         out: folder for the pictures; None: no pictures.
         pictures: number of scenes to draw: every view with points by depth and by class, and the scene from above.
-        progress: called with (scenes done, scenes to do) after each scene.
+        progress: called with ("scenes", scenes done, scenes to do) after each scene.
 
     Returns:
         A summary that `json` can write. ``warnings`` lists what is allowed but looks wrong.
@@ -50,8 +50,44 @@ def check(
         if out is not None and index in drawn:
             files += [str(path) for path in draw(scene, pairs, dataset, out)]
         if progress is not None:
-            progress(done, len(chosen))
+            progress("scenes", done, len(chosen))
     return {**summary.result(), "pictures": files}
+
+
+def tables(report: dict[str, Any]) -> list[tuple[str, list[str], list[list[str]]]]:
+    """The result of `check` as tables to print: (title, heading, rows)."""
+    sizes = [
+        [name, *(f"{report[key][part]:,.0f}" for part in ("min", "median", "max"))]
+        for key, name in (
+            ("points_per_scene", "points per scene"),
+            ("pairs_per_scene", "pairs per scene"),
+            ("dropped_ego_returns", "dropped ego returns per scene"),
+        )
+    ]
+    ranges = [
+        [name, *(f"{values[part]:.3f}" for part in ("min", "mean", "max"))]
+        for name, values in {**report["coordinates"], **report["features"]}.items()
+    ]
+    seen = {"any view": report["seen_by_cameras"]["any"], **report["seen_by_cameras"]["views"]}
+    overview = [
+        ["scenes", f"{report['scenes']:,}"],
+        ["scenes read", f"{report['scenes_read']:,}"],
+        ["scenes without labels", f"{report['unlabelled_scenes']:,}"],
+        ["scenes with a pose", f"{report['scenes_with_pose']:,}"],
+        *([f"seconds per scene: {name}", f"{value:.3f}"] for name, value in report["seconds_per_scene"].items()),
+    ]
+    found = [
+        (f"data set {report['dataset']}", ["", ""], overview),
+        ("counts", ["", "min", "median", "max"], sizes),
+        ("ranges", ["", "min", "mean", "max"], ranges),
+        ("points that cameras see", ["", "share"], [[name, f"{share:.1%}"] for name, share in seen.items()]),
+    ]
+    if report["labels"] is not None:
+        rows = [[name, f"{c['points']:,}", f"{c['share']:.2%}"] for name, c in report["labels"].items()]
+        found.append(("labels", ["class", "points", "share"], rows))
+    if report["warnings"]:
+        found.append(("warnings: allowed, but looks wrong", [""], [[text] for text in report["warnings"]]))
+    return found
 
 
 def draw(scene: Scene, pairs: Pairs, dataset: Dataset, out: Path) -> list[Path]:

@@ -47,7 +47,8 @@ def save_depth_overlay(path: Path, scene: Scene, view_index: int, pairs: Pairs) 
     low, high = np.percentile(depth, (1, 99)) if len(depth) else (1.0, 2.0)
     norm = LogNorm(max(low, 0.1), max(high, 2 * max(low, 0.1)), clip=True)
     dots = axes.scatter(
-        *pixels[far_first].T,
+        pixels[far_first, 0],
+        pixels[far_first, 1],
         c=depth[far_first],
         s=_dot_area(view, len(points)),
         cmap="turbo_r",

@@ -276,8 +276,8 @@ def scoring_in_words() -> dict[str, str]:
     """The part of a protocol block that says what mIoU is."""
     return {
         "test points": "every labelled point that the test data set yields with the options above",
-        "mIoU": "mean IoU over the classes with at least 100 labelled test points, each IoU over the points of all test "
-        "scans together; beside it over all classes of the data set",
+        "mIoU": "mean IoU over the classes with at least 100 labelled test points, each IoU over the points of all "
+        "test scans together; beside it over all classes of the data set",
     }
 
 

@@ -49,6 +49,7 @@ class Budget:
     """How long to train, and when to stop; `finetune` says what each one means."""
 
     steps: int
+    minimum_steps: int
     evaluate_every: int
     patience: int
     min_improvement: float
@@ -61,6 +62,7 @@ def finetune(
     *,
     fraction: float = 1.0,
     steps: int = 2000,
+    minimum_steps: int = 200,
     evaluate_every: int = 50,
     patience: int = 6,
     min_improvement: float = 0.002,
@@ -86,6 +88,7 @@ def finetune(
         trial: student, data and seed.
         fraction: share of the training scans that are not held out, see `subset`.
         steps: most updates before the cool-down.
+        minimum_steps: updates at least, or ``steps`` if that is fewer: early on, running batch statistics still lag.
         evaluate_every: updates between evaluations on the held-out scans.
         patience: evaluations without improvement that end training.
         min_improvement: of the held-out mIoU, below which an evaluation does not count as better.
@@ -120,7 +123,7 @@ def finetune(
     kept, checked, rule = split_by_sequence(ids, held_out)
     used = [kept[index] for index in subset(len(kept), fraction)]
     counts = count_labels(trial, used)
-    budget = Budget(steps, evaluate_every, patience, min_improvement, cooldown)
+    budget = Budget(steps, min(minimum_steps, steps), evaluate_every, patience, min_improvement, cooldown)
     starts = {
         "pretrained": (copy.deepcopy(trial.student), learning_rate),
         "from scratch": (trial.fresh_student(trial.seed), scratch_learning_rate or learning_rate),
@@ -169,8 +172,9 @@ def _training_in_words(budget: Budget, warmup_steps: int, lovasz_weight: float, 
         "head on the decoder's features; all weights are trained",
         "schedule": f"{warmup_steps} updates of warm-up, then constant until the held-out mIoU (over the classes "
         f"present there) has not risen by {budget.min_improvement:g} for {budget.patience} evaluations, one every "
-        f"{budget.evaluate_every} updates, but at most {budget.steps} updates; then a cosine to zero over "
-        f"{budget.cooldown:g} of the updates so far, from the best weights; of all evaluated weights those with the "
+        f"{budget.evaluate_every} updates, but at least {budget.minimum_steps} and at most "
+        f"{budget.steps} updates; then a cosine to zero over {budget.cooldown:g} of the updates so far, from the best "
+        "weights; of all evaluated weights those with the "
         "best held-out mIoU are scored on the test scans, once",
         "augmentation": "rotation about the up axis by +-180 degrees, flips, scale 0.95 to 1.05" if augment else "none",
     }
@@ -241,7 +245,7 @@ class Watch:
         self.stale = 0 if miou > self.reference + self.budget.min_improvement else self.stale + 1
         if self.stale == 0:
             self.reference = miou
-        if self.stops and self.stale >= self.budget.patience:
+        if self.stops and self.stale >= self.budget.patience and step >= self.budget.minimum_steps:
             self.plateaued = True
             raise _PlateauError
 

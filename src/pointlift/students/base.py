@@ -26,12 +26,12 @@ class Student(nn.Module):
     out_channels: int
     decoder_channels: int
 
-    def forward(self, batch: Batch) -> Tensor:
-        """Features of every point of the batch, (ΣN, D)."""
+    def forward(self, batch: Batch, rows: Tensor | None = None) -> Tensor:
+        """Features (ΣN, D) of every point of the batch, or (P, D) of the points ``rows (P,)`` only."""
         raise NotImplementedError
 
-    def decoder_features(self, batch: Batch) -> Tensor:
-        """Features of every point before the head, (ΣN, C)."""
+    def decoder_features(self, batch: Batch, rows: Tensor | None = None) -> Tensor:
+        """Features (ΣN, C) of every point before the head, or (P, C) of the points ``rows (P,)`` only."""
         raise NotImplementedError
 
     @torch.no_grad()

@@ -128,15 +128,20 @@ class MinkUNet(Student):
         self.decoder_channels = channels
         self.head = _head(head, channels, out_channels, bn_momentum)
 
-    def forward(self, batch: Batch) -> Tensor:
-        """(ΣN, D) features of every point; not normalised."""
-        voxels, features = self._voxel_features(batch)
-        return voxels.unpool(self.head(features))
+    def forward(self, batch: Batch, rows: Tensor | None = None) -> Tensor:
+        """(ΣN, D) features of every point, not normalised; with ``rows (P,)``, (P, D) of those points only.
 
-    def decoder_features(self, batch: Batch) -> Tensor:
-        """(ΣN, decoder_channels) features of every point before the head."""
+        ``student(batch, rows)`` equals ``student(batch)[rows]`` without the cost of a wide output for all points.
+        """
         voxels, features = self._voxel_features(batch)
-        return voxels.unpool(features)
+        if rows is not None and isinstance(self.head, nn.Linear):  # row by row, so it may as well come last
+            return self.head(voxels.unpool(features, rows))
+        return voxels.unpool(self.head(features), rows)
+
+    def decoder_features(self, batch: Batch, rows: Tensor | None = None) -> Tensor:
+        """(ΣN, decoder_channels) features of every point before the head, or those of ``rows`` only."""
+        voxels, features = self._voxel_features(batch)
+        return voxels.unpool(features, rows)
 
     def _voxel_features(self, batch: Batch) -> tuple[Voxelization, Tensor]:
         voxels = voxelize(batch.points, batch.batch_index(), self.voxel_size)

@@ -170,7 +170,7 @@ def _build(folder: Path, random_seed: int | None) -> tuple[nn.Module, Any]:
         with torch.random.fork_rng(devices=[]), _quiet():
             torch.manual_seed(random_seed)
             return _auto_model(transformers.AutoModel.from_config, config, folder).float(), config
-    with _quiet():
+    with torch.random.fork_rng(devices=[]), _quiet():  # loading may draw random numbers first; leave the caller's alone
         model, loading = _auto_model(
             transformers.AutoModel.from_pretrained,
             folder,

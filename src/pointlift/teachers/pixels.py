@@ -48,14 +48,18 @@ class PixelFeatures:
 
     def __call__(self, scene: Scene, pairs: Pairs) -> Tensor:
         """(P, D) float32 features of the pairs' pixels, on the CPU; only views that occur in pairs are decoded."""
-        features = torch.zeros(len(pairs.view_index), self.teacher.dim)
-        used = np.unique(pairs.view_index)
+        features = torch.empty(len(pairs.view_index), self.teacher.dim)
+        view_index, pixels = torch.from_numpy(pairs.view_index), torch.from_numpy(pairs.pixels)
+        used = np.unique(pairs.view_index).tolist()
         views = [scene.views[index] for index in used]
         for index, view, feature_map in zip(used, views, self._maps(views), strict=True):
-            members = torch.from_numpy(np.flatnonzero(pairs.view_index == index))
-            pixels = torch.from_numpy(np.asarray(pairs.pixels))[members]
-            size = torch.tensor([view.size])
-            features[members] = sample_features(feature_map[None], torch.zeros_like(members), pixels, size)
+            members = torch.nonzero(view_index == index)[:, 0]
+            samples = sample_features(
+                feature_map[None], torch.zeros_like(members), pixels[members], torch.tensor([view.size])
+            )
+            if len(used) == 1:
+                return samples
+            features[members] = samples
         return features
 
     def precompute(

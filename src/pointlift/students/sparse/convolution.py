@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import torch
@@ -39,32 +40,44 @@ class _Convolution(torch.autograd.Function):
     def forward(ctx: Any, features: Tensor, weight: Tensor, kernel_map: KernelMap) -> Tensor:
         ctx.save_for_backward(features, weight)
         ctx.kernel_map = kernel_map
-        starts = kernel_map.starts
-        products = features.new_empty(starts[-1], weight.shape[2])
-        for k in range(len(weight)):
-            start, stop = starts[k], starts[k + 1]
-            if stop > start:
-                gathered = features.index_select(0, kernel_map.inputs[start:stop])
-                torch.mm(gathered, weight[k], out=products[start:stop])
+        products = features.new_empty(kernel_map.starts[-1], weight.shape[2])
+        kernel = weight.unbind(0)
+        for k, start, stop in _offsets(kernel_map):
+            torch.mm(_gather(features, kernel_map, kernel_map.inputs, k), kernel[k], out=products[start:stop])
         return kernel_map.by_output.sum(products)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         features, weight = ctx.saved_tensors
-        starts = ctx.kernel_map.starts
+        forward_map: KernelMap = ctx.kernel_map
+        adjoint = forward_map if forward_map.symmetric else forward_map.transposed()
+        # the adjoint of a submanifold map is the map itself with opposite offsets
+        opposite = len(weight) - 1 if forward_map.symmetric else 0
         wants_features, wants_weight, _ = ctx.needs_input_grad
         gradient = gradient.contiguous()
-        products = gradient.new_empty(starts[-1] if wants_features else 0, weight.shape[1])
+        products = gradient.new_empty(adjoint.starts[-1] if wants_features else 0, weight.shape[1])
         weight_gradient = torch.zeros_like(weight) if wants_weight else None
-        for k in range(len(weight)):
-            start, stop = starts[k], starts[k + 1]
-            if stop == start:
-                continue
-            gathered = gradient.index_select(0, ctx.kernel_map.outputs[start:stop])
+        kernel = weight.transpose(1, 2).unbind(0)
+        for k, start, stop in _offsets(adjoint):
+            gathered = _gather(gradient, adjoint, adjoint.inputs, k)
             if wants_features:
-                torch.mm(gathered, weight[k].t(), out=products[start:stop])
+                torch.mm(gathered, kernel[abs(opposite - k)], out=products[start:stop])
             if weight_gradient is not None:
-                inputs = features.index_select(0, ctx.kernel_map.inputs[start:stop])
-                torch.mm(inputs.t(), gathered, out=weight_gradient[k])
-        return (ctx.kernel_map.by_input.sum(products) if wants_features else None), weight_gradient, None
+                inputs = _gather(features, adjoint, adjoint.outputs, k)
+                torch.mm(inputs.t(), gathered, out=weight_gradient[abs(opposite - k)])
+        return (adjoint.by_output.sum(products) if wants_features else None), weight_gradient, None
+
+
+def _offsets(kernel_map: KernelMap) -> list[tuple[int, int, int]]:
+    """(k, start, stop) of the kernel offsets that have pairs."""
+    spans = itertools.pairwise(kernel_map.starts)
+    return [(k, start, stop) for k, (start, stop) in enumerate(spans) if stop > start]
+
+
+def _gather(rows: Tensor, kernel_map: KernelMap, index: Tensor, k: int) -> Tensor:
+    """The rows that offset k reads; its centre offset reads every row in order, so nothing needs copying."""
+    start, stop = kernel_map.starts[k : k + 2]
+    if kernel_map.symmetric and 2 * k == len(kernel_map.starts) - 2:
+        return rows
+    return rows.index_select(0, index[start:stop])

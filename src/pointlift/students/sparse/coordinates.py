@@ -157,18 +157,21 @@ class VoxelGrid:
         fine = self._level(level)
         assert fine.parent is not None and fine.children is not None
         # Column N' stands for "no voxel": its eight children are missing as well.
-        missing = coarse.shape[1]
+        missing, count = coarse.shape[1], len(fine.keys)
         children = torch.cat([fine.children.view(-1), fine.children.new_full((8,), -1)])
-        # first child of the parent's neighbour, (27, N), flattened for one-dimensional gathers
+        # first child of the parent's neighbour, (27, N), flattened for one-dimensional look-ups
         base = (torch.where(coarse < 0, missing, coarse) * 8).index_select(1, fine.parent).view(-1)
-        octant = fine.keys & 7
-        direction, child = _octant_tables(kernel, self.device)  # (8, K) each
-        columns = torch.arange(len(fine.keys), device=self.device)
-        rows = [
-            children[base[direction[:, k][octant] * len(columns) + columns] + child[:, k][octant]]
-            for k in range(kernel**3)
-        ]
-        return torch.stack(rows)
+        octant, columns = fine.keys & 7, torch.arange(count, device=self.device)
+        direction, child = _octant_tables(kernel, self.device)  # (K, 8) each
+        # Opposite offsets hold the same pairs, so half of them is looked up. Column N takes what is not there.
+        table = torch.full((kernel**3, count + 1), -1, device=self.device)
+        table[kernel**3 // 2, :count] = columns
+        for k in range(kernel**3 // 2):
+            place = (direction[k] * count).index_select(0, octant) + columns
+            found = children.index_select(0, base.index_select(0, place) + child[k].index_select(0, octant))
+            table[k, :count] = found
+            table[-1 - k].scatter_(0, torch.where(found < 0, count, found), columns)
+        return table[:, :count].contiguous()
 
     def submanifold_map(self, level: int, kernel: int) -> KernelMap:
         """Map of a convolution that keeps the voxels: out(c) = Σ_d W_d in(c + d), d in {-kernel//2, …, kernel//2}³."""
@@ -217,9 +220,9 @@ def kernel_offsets(kernel: int) -> list[tuple[int, int, int]]:
 
 
 def _octant_tables(kernel: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Where offset k leads from octant o: direction (8, K) of the parent's neighbour, and its child (8, K)."""
+    """Where offset k leads from octant o: direction (K, 8) of the parent's neighbour, and its child (K, 8)."""
     octants = torch.tensor(list(itertools.product((0, 1), repeat=3)))[:, None]  # (8, 1, 3)
     moved = octants + torch.tensor(kernel_offsets(kernel))  # (8, K, 3)
     direction = ((moved >> 1) + 1) @ torch.tensor([9, 3, 1])
     child = (moved & 1) @ torch.tensor([4, 2, 1])
-    return direction.to(device), child.to(device)
+    return direction.t().contiguous().to(device), child.t().contiguous().to(device)

@@ -32,27 +32,26 @@ class KernelMap:
     """Pairs of one convolution, grouped by kernel offset.
 
     Offset k owns the pairs ``starts[k]:starts[k + 1]`` of ``inputs (P,)`` and ``outputs (P,)``. ``by_output`` and
-    ``by_input`` list, for every output (input) voxel, the positions of its pairs.
+    ``by_input`` list, for every output (input) voxel, the positions of its pairs. A submanifold map has no ``by_input``:
+    its inputs are its outputs and offset K - 1 - k is the opposite of k, so its adjoint is itself with the offsets
+    reversed.
     """
 
     inputs: Tensor
     outputs: Tensor
     starts: list[int]
     by_output: Segments
-    by_input: Segments
+    by_input: Segments | None
 
     @property
-    def input_count(self) -> int:
-        """Number of input voxels."""
-        return len(self.by_input.offsets) - 1
-
-    @property
-    def output_count(self) -> int:
-        """Number of output voxels."""
-        return len(self.by_output.offsets) - 1
+    def symmetric(self) -> bool:
+        """Whether this is the map of a submanifold convolution."""
+        return self.by_input is None
 
     def transposed(self) -> KernelMap:
-        """The same pairs with inputs and outputs exchanged."""
+        """The same pairs with inputs and outputs exchanged, not for submanifold maps."""
+        if self.by_input is None:
+            raise ValueError("the map of a submanifold convolution is its own transpose, with the offsets reversed")
         return KernelMap(self.outputs, self.inputs, self.starts, self.by_input, self.by_output)
 
     @classmethod
@@ -62,21 +61,20 @@ class KernelMap:
         Args:
             table: (K, N) int64, the input of each offset and output, -1 for none.
             input_count: number of input voxels.
-            symmetric: whether inputs and outputs are the same voxels and offset K - 1 - k is the opposite of k; then
-                the pairs of an input are known without a sort.
+            symmetric: whether this is a submanifold map.
         """
+        kernel, count = table.shape
         found = table >= 0
-        position = found.view(-1).cumsum(0).view_as(table) - 1  # of each pair in (offset, output) order
-        outputs = found.nonzero()[:, 1]
-        inputs = table[found]
+        where = found.view(-1).nonzero()[:, 0]  # pairs in (offset, output) order
+        inputs, outputs = table.view(-1).index_select(0, where), where % max(count, 1)
         starts = [0, *found.sum(1).cumsum(0).tolist()]
-        by_output = _segments(position.t()[found.t()], found.sum(0))
-        if symmetric:
-            # Input i meets output table[K-1-k, i] at offset k.
-            mirrored, exists = table.flip(0), found.flip(0)
-            pairs = position.gather(1, mirrored.clamp(min=0))
-            by_input = _segments(pairs.t()[exists.t()], exists.sum(0))
-        else:
+        position = torch.empty_like(table.view(-1))
+        position[where] = torch.arange(len(where), device=table.device)
+        cell = found.t().contiguous().view(-1).nonzero()[:, 0]  # the same pairs in (output, offset) order
+        rows = position.index_select(0, cell % kernel * count + cell // kernel)
+        by_output = _segments(rows, found.sum(0))
+        by_input = None
+        if not symmetric:
             by_input = _segments(torch.argsort(inputs, stable=True), torch.bincount(inputs, minlength=input_count))
         return cls(inputs, outputs, starts, by_output, by_input)
 

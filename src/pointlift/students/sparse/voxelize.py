@@ -35,23 +35,31 @@ class Voxelization:
             return values.index_select(0, rows.index_select(0, offsets[:-1]))
         return torch.nn.functional.embedding_bag(rows, values, offsets, mode="mean", include_last_offset=True)
 
-    def unpool(self, values: Tensor) -> Tensor:
-        """(N, C) values of the points: each takes that of its voxel in ``values (V, C)``; exact gradient."""
-        return _Unpool.apply(values, self)  # type: ignore[no-untyped-call]
+    def unpool(self, values: Tensor, rows: Tensor | None = None) -> Tensor:
+        """(N, C) values of the points, each that of its voxel in ``values (V, C)``; with ``rows (P,)``, (P, C).
+
+        The gradient is an ordered segment sum, so it is exact and the same in every run.
+        """
+        if rows is None:
+            return _LookUp.apply(values, self.voxel_of_point, self.points_of_voxel)  # type: ignore[no-untyped-call]
+        voxel = self.voxel_of_point.index_select(0, rows)
+        offsets = torch.cat([voxel.new_zeros(1), torch.bincount(voxel, minlength=len(values)).cumsum(0)])
+        segments = Segments(torch.argsort(voxel, stable=True), offsets)
+        return _LookUp.apply(values, voxel, segments)  # type: ignore[no-untyped-call]
 
 
-class _Unpool(torch.autograd.Function):
-    """Row look-up whose gradient is an ordered segment sum, hence deterministic on every device."""
+class _LookUp(torch.autograd.Function):
+    """``values[index]`` whose gradient is summed in order; ``segments`` lists where each row of ``values`` went."""
 
     @staticmethod
-    def forward(ctx: Any, values: Tensor, voxels: Voxelization) -> Tensor:
-        ctx.segments = voxels.points_of_voxel
-        return values.index_select(0, voxels.voxel_of_point)
+    def forward(ctx: Any, values: Tensor, index: Tensor, segments: Segments) -> Tensor:
+        ctx.segments = segments
+        return values.index_select(0, index)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        return ctx.segments.sum(gradient.contiguous()), None
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        return ctx.segments.sum(gradient.contiguous()), None, None
 
 
 def voxelize(points: Tensor, batch_index: Tensor, voxel_size: float) -> Voxelization:
