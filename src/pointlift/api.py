@@ -12,7 +12,7 @@ import torch
 
 from pointlift import recipe as recipes
 from pointlift import run as runs
-from pointlift.evaluate.base import Trial
+from pointlift.evaluation.base import Trial
 from pointlift.methods.base import Progress
 from pointlift.recipe import Recipe
 from pointlift.registry import DATASETS, PROTOCOLS, STUDENTS, TEACHERS

@@ -85,7 +85,7 @@ def evaluate(
     Example: pointlift evaluate runs/semantickitti-small-relational-seed0 --task linear-probe
     """
     from pointlift import api
-    from pointlift.evaluate.table import class_rows, columns, rows
+    from pointlift.evaluation.table import class_rows, columns, rows
     from pointlift.recipe import parse_overrides
 
     with _progress() as progress:

@@ -50,7 +50,7 @@ class Parts:
         options = self.recipe.cache
         folder = options.folder or Path.home() / ".cache" / "pointlift" / "features"
         cache = FeatureCache(folder, teacher, options.image_size, scale=options.scale) if options.enabled else None
-        return PixelFeatures(teacher, image_size=options.image_size, cache=cache)
+        return PixelFeatures(teacher, image_size=options.image_size, scale=options.scale, cache=cache)
 
     def student(self, in_channels: int, out_channels: int, seed: int) -> Student:
         """A student with random weights drawn from ``seed``."""

@@ -146,3 +146,9 @@ def test_the_finished_run_is_left_alone(tmp_path: Path) -> None:
     fit(again, scenes(), OPTIONS, tmp_path, cpu=True)
     assert same(weights(again), checkpoint.read_weights(checkpoint.latest(tmp_path / "checkpoints")))
     assert math.isfinite(log.read(tmp_path)[-1]["loss"])
+
+
+def test_runs_of_different_precision_follow_each_other_in_one_process() -> None:
+    for precision in ("fp32", "bf16", "fp32"):
+        metrics = fit(Toy(), scenes(), OPTIONS.model_copy(update={"precision": precision}), cpu=True)
+        assert math.isfinite(metrics["loss"])

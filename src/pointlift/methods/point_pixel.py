@@ -122,6 +122,8 @@ class PointPixel(Method):
     def sample(self, scene: Scene, rng: np.random.Generator) -> Sample:
         """Augment one scene and draw its pairs."""
         pairs = scene.pairs(min_depth=self.min_depth, occlusion=self.occlusion)
+        if not scene.views:
+            raise DataError(f"scene {scene.id} has no image, and distillation needs one")
         if len(pairs.point_index) == 0:
             raise DataError(
                 f"scene {scene.id}: no point is seen by any view; run `pointlift check` to see the overlays"

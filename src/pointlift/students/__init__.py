@@ -2,6 +2,7 @@
 
 from pointlift.students import minkunet
 from pointlift.students.base import Student
+from pointlift.students.memory import keep_freed_memory
 from pointlift.students.normalization import BatchNorm
 
-__all__ = ["BatchNorm", "Student", "minkunet"]
+__all__ = ["BatchNorm", "Student", "keep_freed_memory", "minkunet"]

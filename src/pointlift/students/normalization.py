@@ -32,8 +32,8 @@ def _world_size() -> int:
 class BatchNorm(nn.BatchNorm1d):
     """Batch normalisation of rows (N, C) whose training statistics are those of all processes together.
 
-    In one process it is `torch.nn.BatchNorm1d`. With torch.distributed initialised, mean and variance are taken over the
-    rows of every process (the processes may hold different numbers of rows, also none), and gradients flow through
+    In one process it is `torch.nn.BatchNorm1d`. With torch.distributed initialised, mean and variance are taken over
+    the rows of every process (the processes may hold different numbers of rows, also none), and gradients flow through
     them, so that N processes give the outputs, gradients and running statistics of one. The mean is reduced first and
     then the centred squares, which keeps the variance precise. Every process must call it equally often.
 
@@ -73,7 +73,9 @@ class BatchNorm(nn.BatchNorm1d):
     def _update(self, mean: Tensor, variance: Tensor, count: Tensor) -> None:
         if not (self.training and self.track_running_stats):
             return
-        assert self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
         self.num_batches_tracked.add_(1)
         factor = 1.0 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
         unbiased = variance * (count / (count - 1).clamp(min=1))

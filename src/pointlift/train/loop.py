@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs
 
 from pointlift.data.scene import Scene
@@ -89,6 +90,7 @@ def _accelerator(options: TrainOptions, cpu: bool) -> Accelerator:
     precision = "no" if options.precision == "fp32" else options.precision
     # Buffers are the batch statistics, which the student's normalisation already makes global.
     parallel = DistributedDataParallelKwargs(broadcast_buffers=False)
+    AcceleratorState._reset_state()  # accelerate keeps the precision of the first run of a process otherwise
     return Accelerator(mixed_precision=precision, cpu=cpu, kwargs_handlers=[parallel])
 
 

@@ -155,7 +155,8 @@ class VoxelGrid:
     def _derive(self, level: int, kernel: int) -> Tensor:
         coarse = self.neighbours(level + 1, 3)  # (27, N')
         fine = self._level(level)
-        assert fine.parent is not None and fine.children is not None
+        assert fine.parent is not None
+        assert fine.children is not None
         # Column N' stands for "no voxel": its eight children are missing as well.
         missing, count = coarse.shape[1], len(fine.keys)
         children = torch.cat([fine.children.view(-1), fine.children.new_full((8,), -1)])
@@ -216,7 +217,7 @@ class VoxelGrid:
 def kernel_offsets(kernel: int) -> list[tuple[int, int, int]]:
     """Offsets of a cubic kernel in lexicographic order: centred if odd, {0, 1}³ for kernel 2."""
     steps = range(kernel) if kernel % 2 == 0 else range(-(kernel // 2), kernel // 2 + 1)
-    return list(itertools.product(steps, repeat=3))
+    return list(itertools.product(steps, steps, steps))
 
 
 def _octant_tables(kernel: int, device: torch.device) -> tuple[Tensor, Tensor]:

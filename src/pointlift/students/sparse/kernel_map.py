@@ -32,9 +32,9 @@ class KernelMap:
     """Pairs of one convolution, grouped by kernel offset.
 
     Offset k owns the pairs ``starts[k]:starts[k + 1]`` of ``inputs (P,)`` and ``outputs (P,)``. ``by_output`` and
-    ``by_input`` list, for every output (input) voxel, the positions of its pairs. A submanifold map has no ``by_input``:
-    its inputs are its outputs and offset K - 1 - k is the opposite of k, so its adjoint is itself with the offsets
-    reversed.
+    ``by_input`` list, for every output (input) voxel, the positions of its pairs. A submanifold map has no
+    ``by_input``: its inputs are its outputs and offset K - 1 - k is the opposite of k, so its adjoint is itself with the
+    offsets reversed.
     """
 
     inputs: Tensor

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from pointlift.data.scene import Pairs, Scene
 from pointlift.errors import DataError, RecipeError
-from pointlift.evaluate.base import (
+from pointlift.evaluation.base import (
     PixelFeatures,
     Shortlist,
     Trial,
@@ -27,8 +27,8 @@ from pointlift.evaluate.base import (
     scoring_in_words,
     visibility_in_words,
 )
-from pointlift.evaluate.features import random_network, spread, student_output
-from pointlift.evaluate.metrics import Confusion
+from pointlift.evaluation.features import random_network, spread, student_output
+from pointlift.evaluation.metrics import Confusion
 from pointlift.registry import PROTOCOLS
 
 if TYPE_CHECKING:

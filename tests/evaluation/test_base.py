@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pointlift.errors import DataError, RecipeError
-from pointlift.evaluate.base import (
+from pointlift.evaluation.base import (
     Chosen,
     Shortlist,
     describe_data,
@@ -14,8 +14,8 @@ from pointlift.evaluate.base import (
     require_positive,
     subset,
 )
-from pointlift.evaluate.base import scored as scored_metrics
-from pointlift.evaluate.metrics import Confusion
+from pointlift.evaluation.base import scored as scored_metrics
+from pointlift.evaluation.metrics import Confusion
 
 from .world import CLASSES, World, trial
 

@@ -7,7 +7,7 @@ import torch
 
 from pointlift.data.scene import Pairs
 from pointlift.errors import DataError, RecipeError
-from pointlift.evaluate.exemplar import class_prototypes, exemplar, nearest, visible_features
+from pointlift.evaluation.exemplar import class_prototypes, exemplar, nearest, visible_features
 from pointlift.registry import PROTOCOLS
 
 from .world import CLASSES, Oracle, World, pixel_colors, trial

@@ -4,7 +4,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from pointlift.errors import DataError
-from pointlift.evaluate.probe import ProbeOptions, train_probe
+from pointlift.evaluation.probe import ProbeOptions, train_probe
 
 
 def blobs(count: int, spread: float, seed: int, dim: int = 6, classes: int = 4) -> tuple[torch.Tensor, torch.Tensor]:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pointlift.data.scene import Scene
-from pointlift.evaluate.base import (
+from pointlift.evaluation.base import (
     Trial,
     absent_classes,
     confusion_of,
@@ -29,7 +29,7 @@ from pointlift.evaluate.base import (
     subset,
     subset_in_words,
 )
-from pointlift.evaluate.features import (
+from pointlift.evaluation.features import (
     Source,
     random_network,
     raw_source,
@@ -37,7 +37,7 @@ from pointlift.evaluate.features import (
     spread,
     student_source,
 )
-from pointlift.evaluate.probe import Probe, ProbeOptions, train_probe
+from pointlift.evaluation.probe import Probe, ProbeOptions, train_probe
 from pointlift.registry import PROTOCOLS
 
 DECODER = "student, decoder"

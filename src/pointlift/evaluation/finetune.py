@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pointlift.data.augmentation import PointAugmentation
 from pointlift.errors import DataError, RecipeError
-from pointlift.evaluate.base import (
+from pointlift.evaluation.base import (
     Chosen,
     Trial,
     absent_classes,

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from pointlift.data.datasets.semantickitti import SemanticKITTI
-from pointlift.evaluate.base import Trial
-from pointlift.evaluate.table import columns, markdown, rows
+from pointlift.evaluation.base import Trial
+from pointlift.evaluation.table import columns, markdown, rows
 from pointlift.registry import PROTOCOLS, STUDENTS
 
 from ..fixtures_kitti import write_semantickitti

@@ -5,7 +5,7 @@ from torch import nn
 
 from pointlift.data.batch import Batch
 from pointlift.data.scene import Scene
-from pointlift.evaluate.features import (
+from pointlift.evaluation.features import (
     evaluating,
     local_geometry,
     random_network,

@@ -6,9 +6,9 @@ import pytest
 
 from pointlift.data.scene import Scene
 from pointlift.errors import DataError, RecipeError
-from pointlift.evaluate import linear_probe as module
-from pointlift.evaluate.linear_probe import linear_probe
-from pointlift.evaluate.metrics import Confusion
+from pointlift.evaluation import linear_probe as module
+from pointlift.evaluation.linear_probe import linear_probe
+from pointlift.evaluation.metrics import Confusion
 from pointlift.registry import PROTOCOLS
 
 from .world import Oracle, World, trial

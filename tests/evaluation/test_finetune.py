@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from pointlift.errors import DataError, RecipeError
-from pointlift.evaluate import finetune as module
-from pointlift.evaluate.finetune import Budget, Watch, finetune, split_by_sequence
+from pointlift.evaluation import finetune as module
+from pointlift.evaluation.finetune import Budget, Watch, finetune, split_by_sequence
 from pointlift.registry import PROTOCOLS
 
 from .world import World, trial

@@ -13,7 +13,7 @@ import torch
 
 from pointlift.data.scene import Pairs, Scene
 from pointlift.errors import DataError, RecipeError
-from pointlift.evaluate.metrics import IGNORE, Confusion
+from pointlift.evaluation.metrics import IGNORE, Confusion
 
 if TYPE_CHECKING:
     from pointlift.students.base import Student

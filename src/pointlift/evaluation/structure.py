@@ -11,7 +11,7 @@ from torch import Tensor
 from pointlift import structure as measures
 from pointlift.data.scene import Pairs
 from pointlift.errors import DataError, RecipeError
-from pointlift.evaluate.base import (
+from pointlift.evaluation.base import (
     Shortlist,
     Trial,
     describe_data,
@@ -22,8 +22,8 @@ from pointlift.evaluate.base import (
     require_positive,
     visibility_in_words,
 )
-from pointlift.evaluate.exemplar import visible_features
-from pointlift.evaluate.features import random_network, spread, student_output
+from pointlift.evaluation.exemplar import visible_features
+from pointlift.evaluation.features import random_network, spread, student_output
 from pointlift.registry import PROTOCOLS
 
 

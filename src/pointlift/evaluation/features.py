@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from pointlift.data.batch import Batch
 from pointlift.data.scene import Scene
-from pointlift.evaluate.base import Trial, each
+from pointlift.evaluation.base import Trial, each
 
 if TYPE_CHECKING:
     from pointlift.students.base import Student

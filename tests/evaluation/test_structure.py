@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pointlift.errors import DataError, RecipeError
-from pointlift.evaluate.structure import balanced, sampled_features, structure
+from pointlift.evaluation.structure import balanced, sampled_features, structure
 from pointlift.registry import PROTOCOLS
 
 from .test_exemplar import noisy_colors, unit

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from pointlift.data.batch import Batch
 from pointlift.data.scene import Pairs, Scene, View
-from pointlift.evaluate.base import Trial
+from pointlift.evaluation.base import Trial
 from pointlift.students.base import Student
 
 CLASSES = ("left", "middle", "right", "rare")

@@ -1,4 +1,4 @@
-from pointlift.evaluate.table import class_rows, columns, markdown, rows
+from pointlift.evaluation.table import class_rows, columns, markdown, rows
 
 
 def metrics(miou: float | None, iou: float) -> dict:
