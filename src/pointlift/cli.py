@@ -185,12 +185,14 @@ def _print_json(value: Any) -> None:
 
 
 def _print_table(title: str, heading: Sequence[str], body: Sequence[Sequence[Any]]) -> None:
-    drawn = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    drawn = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
     for index, column in enumerate(heading):
         drawn.add_column(_escaped(column), justify="left" if index == 0 else "right")
     for row in body:
         drawn.add_row(*(_escaped(str(cell)) for cell in row))
-    Console().print(drawn)
+    output = Console()
+    output.print(f"\n[bold]{_escaped(title)}[/]")
+    output.print(drawn)
 
 
 @contextmanager

@@ -156,7 +156,7 @@ class PointPixel(Method):
             targets = targets.to(batch.rows.device)
         if batch.order is not None:
             targets = targets[batch.order]
-        return {"loss": global_loss(self.loss, self.student(batch.points)[batch.rows], targets)}
+        return {"loss": global_loss(self.loss, self.student(batch.points, batch.rows), targets)}
 
 
 def draw_pairs(pairs: Pairs, count: int, rng: np.random.Generator) -> Pairs:

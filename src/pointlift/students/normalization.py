@@ -46,7 +46,7 @@ class BatchNorm(nn.BatchNorm1d):
         if not synchronised and (len(x) > 1 or not self._uses_batch_statistics()):
             return super().forward(x)
         if len(x) == 0 and not synchronised:
-            return x * 1.0
+            return (x * self.weight + self.bias).to(x.dtype) if self.affine else x
         return self._normalize(x, synchronised)
 
     def _uses_batch_statistics(self) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 import torch
@@ -40,44 +39,42 @@ class _Convolution(torch.autograd.Function):
     def forward(ctx: Any, features: Tensor, weight: Tensor, kernel_map: KernelMap) -> Tensor:
         ctx.save_for_backward(features, weight)
         ctx.kernel_map = kernel_map
-        products = features.new_empty(kernel_map.starts[-1], weight.shape[2])
         kernel = weight.unbind(0)
-        for k, start, stop in _offsets(kernel_map):
-            torch.mm(_gather(features, kernel_map, kernel_map.inputs, k), kernel[k], out=products[start:stop])
-        return kernel_map.by_output.sum(products)
+        buffer = features.new_empty(max(block.pairs for block in kernel_map.blocks), weight.shape[2])
+        sums = []
+        for block in kernel_map.blocks:
+            base = block.starts[0]
+            for k, start, stop in block.offsets():
+                gathered = features.index_select(0, kernel_map.inputs[start:stop])
+                torch.mm(gathered, kernel[k], out=buffer[start - base : stop - base])
+            sums.append(block.by_output.sum(buffer[: block.pairs]))
+        return sums[0] if len(sums) == 1 else torch.cat(sums)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         features, weight = ctx.saved_tensors
         forward_map: KernelMap = ctx.kernel_map
-        adjoint = forward_map if forward_map.symmetric else forward_map.transposed()
-        # the adjoint of a submanifold map is the map itself with opposite offsets
-        opposite = len(weight) - 1 if forward_map.symmetric else 0
+        adjoint = forward_map.adjoint or forward_map
+        # a submanifold map is its own adjoint with opposite offsets
+        last = len(weight) - 1
+        offset = [last - k if forward_map.symmetric else k for k in range(len(weight))]
         wants_features, wants_weight, _ = ctx.needs_input_grad
         gradient = gradient.contiguous()
-        products = gradient.new_empty(adjoint.starts[-1] if wants_features else 0, weight.shape[1])
-        weight_gradient = torch.zeros_like(weight) if wants_weight else None
         kernel = weight.transpose(1, 2).unbind(0)
-        for k, start, stop in _offsets(adjoint):
-            gathered = _gather(gradient, adjoint, adjoint.inputs, k)
+        buffer = gradient.new_empty(max(block.pairs for block in adjoint.blocks), weight.shape[1])
+        weight_gradient = torch.zeros_like(weight)
+        weight_slices = weight_gradient.unbind(0)
+        sums = []
+        for block in adjoint.blocks:
+            base = block.starts[0]
+            for k, start, stop in block.offsets():
+                gathered = gradient.index_select(0, adjoint.inputs[start:stop])
+                if wants_features:
+                    torch.mm(gathered, kernel[offset[k]], out=buffer[start - base : stop - base])
+                if wants_weight:
+                    inputs = features.index_select(0, adjoint.outputs[start:stop])
+                    weight_slices[offset[k]].addmm_(inputs.t(), gathered)
             if wants_features:
-                torch.mm(gathered, kernel[abs(opposite - k)], out=products[start:stop])
-            if weight_gradient is not None:
-                inputs = _gather(features, adjoint, adjoint.outputs, k)
-                torch.mm(inputs.t(), gathered, out=weight_gradient[abs(opposite - k)])
-        return (adjoint.by_output.sum(products) if wants_features else None), weight_gradient, None
-
-
-def _offsets(kernel_map: KernelMap) -> list[tuple[int, int, int]]:
-    """(k, start, stop) of the kernel offsets that have pairs."""
-    spans = itertools.pairwise(kernel_map.starts)
-    return [(k, start, stop) for k, (start, stop) in enumerate(spans) if stop > start]
-
-
-def _gather(rows: Tensor, kernel_map: KernelMap, index: Tensor, k: int) -> Tensor:
-    """The rows that offset k reads; its centre offset reads every row in order, so nothing needs copying."""
-    start, stop = kernel_map.starts[k : k + 2]
-    if kernel_map.symmetric and 2 * k == len(kernel_map.starts) - 2:
-        return rows
-    return rows.index_select(0, index[start:stop])
+                sums.append(block.by_output.sum(buffer[: block.pairs]))
+        return (torch.cat(sums) if wants_features else None), (weight_gradient if wants_weight else None), None

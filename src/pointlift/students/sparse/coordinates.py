@@ -180,7 +180,7 @@ class VoxelGrid:
             raise ValueError(f"a submanifold convolution needs kernel 1, 3 or 5, not {kernel}")
         key = ("submanifold", level, kernel)
         if key not in self._maps:
-            self._maps[key] = KernelMap.from_table(self.neighbours(level, kernel), self.count(level), symmetric=True)
+            self._maps[key] = KernelMap.submanifold(self.neighbours(level, kernel))
         return self._maps[key]
 
     def strided_map(self, level: int, kernel: int) -> KernelMap:
