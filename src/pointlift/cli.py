@@ -57,7 +57,9 @@ def pretrain(
     Example: pointlift pretrain semantickitti-small-relational --data-root DATA --teacher WEIGHTS
     """
     from pointlift import api
+    from pointlift.students import keep_freed_memory
 
+    keep_freed_memory()
     shortcuts = {"data.root": data_root, "teacher.source": teacher, "seed": seed}
     overrides = [f"{key}={value}" for key, value in shortcuts.items() if value is not None] + (set_ or [])
     with _progress() as progress:

@@ -1,4 +1,4 @@
-"""Keeping freed memory for the next step, which saves up to a third of a training step on a CPU."""
+"""Keeping freed memory for the next step, which saves about a fifth of a training step on a CPU."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ def keep_freed_memory() -> bool:
     """Let the C library of this process reuse freed blocks instead of giving them back to the system.
 
     Every training step allocates the same large matrices again. By default glibc returns them, and the system clears
-    each page anew: measured as a fifth to a third of the time of a step of ``minkunet14`` on a CPU. The memory of the
-    process then stays at its peak. It holds for the whole process, so programs call it once at their start; libraries
-    should not.
+    each page anew: measured as a fifth of the time of a step of ``minkunet34`` on a full scan
+    (``benchmarks/minkunet_step.py``). The memory of the process then stays at its peak. It holds for the whole process,
+    so programs call it once at their start; libraries should not.
 
     Returns:
         Whether it took effect; False where the C library is not glibc.
