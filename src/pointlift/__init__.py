@@ -1,4 +1,4 @@
-"""pointlift: lift what pretrained 2D image models know into 3D point-cloud networks, and measure how well it arrived."""
+"""Lift what pretrained 2D image models know into 3D point-cloud networks, and measure how well it arrived."""
 
 from importlib import import_module
 from typing import Any

@@ -189,10 +189,13 @@ def _print_json(value: Any) -> None:
 def _print_table(title: str, heading: Sequence[str], body: Sequence[Sequence[Any]]) -> None:
     drawn = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
     for index, column in enumerate(heading):
-        drawn.add_column(_escaped(column), justify="left" if index == 0 else "right")
+        first = index == 0
+        drawn.add_column(_escaped(column), justify="left" if first else "right", no_wrap=first, overflow="fold")
     for row in body:
         drawn.add_row(*(_escaped(str(cell)) for cell in row))
     output = Console()
+    if not output.is_terminal:
+        output = Console(width=160)  # a file or a pipe has room
     output.print(f"\n[bold]{_escaped(title)}[/]")
     output.print(drawn)
 

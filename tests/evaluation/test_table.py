@@ -24,10 +24,10 @@ def test_segmentation_rows() -> None:
     ]
 
 
-def test_class_rows_show_no_iou_where_there_are_no_points() -> None:
+def test_class_rows_leave_out_classes_without_points() -> None:
     heading, body = class_rows(SEGMENTATION)
     assert heading == ["class", "points", "student", "random"]
-    assert body == [["car", "1,200", "50.0", "12.5"], ["bus", "0", "–", "–"]]
+    assert body == [["car", "1,200", "50.0", "12.5"]]
     assert class_rows(STRUCTURE) == ([], [])
 
 
@@ -58,6 +58,6 @@ def test_markdown_has_tables_and_protocol() -> None:
     text = markdown(SEGMENTATION)
     assert "| student | 50.0 | 25.0 | 87.5 | 1,200 |" in text
     assert "| --- | ---: | ---: | ---: | ---: |" in text
-    assert "| bus | 0 | – | – |" in text
+    assert "bus" not in text
     assert "- scans: a, b\n- none: none\n- features:\n  - student: its output" in text
     assert "Protocol" not in markdown(STRUCTURE)

@@ -35,7 +35,7 @@ def rows(result: Mapping[str, Any]) -> list[list[str]]:
 def class_rows(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Headings and rows of the IoU per class in percent: classes downwards, the entries of the result across.
 
-    Classes that no test point has show no IoU. Empty for results without classes.
+    Classes that no test point has are left out. Empty for results without classes.
     """
     entries = {name: metrics["classes"] for name, metrics in result["results"].items() if "classes" in metrics}
     if not entries:
@@ -44,8 +44,9 @@ def class_rows(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     body = []
     for class_name in first:
         counted = [classes[class_name] for classes in entries.values()]
-        values = [_text("miou", one["iou"] if one["points"] else None) for one in counted]
-        body.append([class_name, f"{counted[0]['points']:,}", *values])
+        if any(one["points"] for one in counted):
+            values = [_text("miou", one["iou"] if one["points"] else None) for one in counted]
+            body.append([class_name, f"{counted[0]['points']:,}", *values])
     return ["class", "points", *entries], body
 
 

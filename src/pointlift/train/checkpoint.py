@@ -88,7 +88,7 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
 
 
 def load_strictly(module: torch.nn.Module, weights: dict[str, torch.Tensor], where: Path | str) -> None:
-    """Load ``weights`` into ``module``; a `CheckpointError` names keys that are missing, unknown or of another shape."""
+    """Load ``weights`` into ``module``; a `CheckpointError` names keys that are missing, unknown or misshapen."""
     own = module.state_dict()
     missing, unknown = sorted(own.keys() - weights.keys()), sorted(weights.keys() - own.keys())
     shapes = [
