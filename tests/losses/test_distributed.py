@@ -19,6 +19,7 @@ LOSSES = {
     "similarity": losses.similarity,
 }
 SPLITS = [[7, 12], [0, 12], [12, 0], [0, 0]]
+LABELS = torch.arange(19) % 4
 
 
 def batch(rows: int) -> tuple[Tensor, Tensor]:
@@ -46,6 +47,13 @@ def _worker(rank: int, processes: int, folder: str) -> None:
             with torch.no_grad():
                 silent = losses.global_loss(loss, model(inputs[part]), teacher[part])
             results[f"{name} {split}"] = value.detach(), silent, model.module.weight.grad
+    inputs, _ = batch(19)
+    part = slice(0, 7) if rank == 0 else slice(7, 19)
+    model = torch.nn.parallel.DistributedDataParallel(layer())
+    logits, labels = losses.gather_rows(model(inputs[part])), losses.gather_rows(LABELS[part, None])[:, 0]
+    value = losses.segmentation_loss(logits, labels)
+    value.backward()
+    results["segmentation"] = value.detach(), value.detach(), model.module.weight.grad
     # a process whose features need no gradient does not leave the other one waiting
     features = torch.ones(3, 4, requires_grad=rank == 0)
     losses.global_loss(losses.relational, features, torch.randn(3, 4)).backward()
@@ -75,6 +83,17 @@ def test_two_processes_equal_one(name: str, split: list[int], results: list) -> 
         torch.testing.assert_close(silent, value)
         torch.testing.assert_close(gradient, model.weight.grad, rtol=1e-12, atol=1e-12)
         assert (model.weight.grad.abs().max() > 0.01) == (sum(split) > 0)
+
+
+def test_a_loss_of_gathered_rows_is_that_of_the_global_batch(results: list) -> None:
+    """Lovász-Softmax is no mean over rows, so every process computes it for all of them."""
+    inputs, _ = batch(19)
+    model = layer()
+    expected = losses.segmentation_loss(model(inputs), LABELS)
+    expected.backward()
+    for process in results:
+        torch.testing.assert_close(process["segmentation"][0], expected.detach(), rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(process["segmentation"][2], model.weight.grad, rtol=1e-12, atol=1e-12)
 
 
 def test_one_process_is_the_plain_loss() -> None:

@@ -1,6 +1,6 @@
 """Losses as pure functions of feature matrices: paired (registered, usable in a recipe) and for segmentation."""
 
-from pointlift.losses.distributed import global_loss
+from pointlift.losses.distributed import gather_rows, global_loss
 from pointlift.losses.paired import contrastive, cross_modal, intra_modal, relational, similarity
 from pointlift.losses.segmentation import cross_entropy, lovasz_softmax, segmentation_loss
 
@@ -8,6 +8,7 @@ __all__ = [
     "contrastive",
     "cross_entropy",
     "cross_modal",
+    "gather_rows",
     "global_loss",
     "intra_modal",
     "lovasz_softmax",
