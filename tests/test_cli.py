@@ -73,6 +73,22 @@ def test_a_killed_command_resumes_to_the_same_weights(tiny_overrides: list[str],
     assert all(torch.equal(value, second[key]) for key, value in first.items())
 
 
+@pytest.mark.parametrize("control", [False, True], ids=["pairs", "shuffled"])
+def test_two_processes_train_the_real_student_as_one(control: bool, tiny_overrides: list[str], tmp_path: Path) -> None:
+    overrides = [*tiny_overrides, f"method.shuffle_pairs={str(control).lower()}", "training.steps=3"]
+    single = pointlift.pretrain(NAME, overrides, out=tmp_path / "one", cpu=True)
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0"]
+    command = [*launch, "--standalone", "-m", "pointlift.cli", *pretrain(overrides, tmp_path / "two"), "--json"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert json.loads(result.stdout)["step"] == 3  # one process speaks for both
+    double = pointlift.run.Run(tmp_path / "two")
+    for one, two in zip(single.metrics(), double.metrics(), strict=True):
+        assert two["loss"] == pytest.approx(one["loss"], rel=1e-4)
+    for key, value in checkpoint.read_weights(single.checkpoint).items():
+        torch.testing.assert_close(value, checkpoint.read_weights(double.checkpoint)[key], rtol=1e-2, atol=2e-3)
+
+
 def test_a_changed_recipe_is_not_resumed(
     tiny_overrides: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -149,6 +165,9 @@ def test_an_unknown_task_suggests_the_nearest(
     code, _, error = call(["evaluate", str(out), "--task", "linear-probe", "--set", "epoch=3"], capsys)
     assert code == 2
     assert "there is no key 'epoch'" in error
+    code, _, error = call(["evaluate", str(out), "--task", "linear-probe", "--set", "split=train"], capsys)
+    assert code == 2
+    assert "there is no key 'split'" in error
 
 
 def test_import_is_light() -> None:

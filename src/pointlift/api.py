@@ -39,25 +39,25 @@ def pretrain(
 def evaluate(
     run: Run | Path | str,
     task: str,
+    options: Mapping[str, Any] | None = None,
     *,
     data_root: Path | str | None = None,
     split: str = "val",
     seed: int = 0,
     progress: Progress | None = None,
     cpu: bool = False,
-    **options: Any,
 ) -> dict[str, Any]:
     """Measure a run by the protocol ``task``; the result is also written to ``evaluation/TASK.json`` in the run.
 
     Args:
         run: a run folder.
         task: a protocol's name, see ``pointlift list protocols``.
+        options: the protocol's own options.
         data_root: where the data lie now, if not where the recipe says.
         split: the split that is measured; protocols that learn do so on the recipe's own split.
         seed: of whatever the protocol draws.
         progress: called with (what, done, total).
         cpu: stay on the CPU even where there is a GPU.
-        options: the protocol's own options.
     """
     run = run if isinstance(run, Run) else Run(run)
     root = {"root": Path(data_root)} if data_root else {}
@@ -67,7 +67,7 @@ def evaluate(
         train=run.parts.dataset(**root),
         test=run.parts.dataset(split=split, **root),
         fresh_student=lambda seed: run.fresh_student(seed).to(device),
-        pixel_features=lambda: run.parts.pixel_features,
+        pixel_features=lambda: _on(device, run.parts.pixel_features),
         folder=run.folder / "evaluation",
         device=device,
         seed=seed,
@@ -79,13 +79,18 @@ def evaluate(
         "seed": run.recipe.seed,
         "checkpoint": run.checkpoint.name,
         "split": split,
-        **PROTOCOLS.build(task, trial, **options),
+        **PROTOCOLS.build(task, trial, **(options or {})),
     }
     trial.folder.mkdir(parents=True, exist_ok=True)
     partial = trial.folder / f".{task}.partial"
     partial.write_text(json.dumps(result, indent=1))
     os.replace(partial, trial.folder / f"{task}.json")
     return result
+
+
+def _on(device: torch.device, pixel_features: Any) -> Any:
+    pixel_features.teacher.to(device)
+    return pixel_features
 
 
 def load(run: Path | str) -> Student:

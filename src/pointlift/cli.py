@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 console = Console(stderr=True)
+SECONDS_BETWEEN_LINES = 30.0
 
 DataRoot = Annotated[Path | None, typer.Option("--data-root", help="Folder of the data set, instead of the recipe's.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
@@ -52,18 +54,21 @@ def pretrain(
     cpu: Cpu = False,
     as_json: Json = False,
 ) -> None:
-    """Distil a 2D network into a 3D network; the same command again resumes an interrupted run.
+    """Distil a 2D network into a 3D network; interrupt it at will, the same command again goes on.
 
     Example: pointlift pretrain semantickitti-small-relational --data-root DATA --teacher WEIGHTS
     """
     from pointlift import api
+    from pointlift.recipe import parse_overrides
     from pointlift.students import keep_freed_memory
 
     keep_freed_memory()
     shortcuts = {"data.root": data_root, "teacher.source": teacher, "seed": seed}
-    overrides = [f"{key}={value}" for key, value in shortcuts.items() if value is not None] + (set_ or [])
+    overrides = {key: value for key, value in shortcuts.items() if value is not None} | parse_overrides(set_ or [])
     with _progress() as progress:
         run = api.pretrain(recipe, overrides, out=out, progress=progress, cpu=cpu)
+    if _is_another_process():
+        return
     last = run.metrics()[-1]
     if as_json:
         _print_json({"run": str(run.folder), **last})
@@ -74,7 +79,7 @@ def pretrain(
 @app.command()
 def evaluate(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
-    task: Annotated[str, typer.Option(help="A protocol: linear-probe, exemplar, finetune or structure.")],
+    task: Annotated[str, typer.Option(help="A protocol, one of `pointlift list protocols`.")],
     data_root: DataRoot = None,
     split: Annotated[str, typer.Option(help="The split that is measured.")] = "val",
     seed: Annotated[int, typer.Option(help="Seed of whatever the protocol draws.")] = 0,
@@ -94,12 +99,12 @@ def evaluate(
         result = api.evaluate(
             run,
             task,
+            parse_overrides(set_ or []),
             data_root=data_root,
             split=split,
             seed=seed,
             progress=progress,
             cpu=cpu,
-            **parse_overrides(set_ or []),
         )
     if as_json:
         _print_json(result)
@@ -173,9 +178,6 @@ def main(arguments: list[str] | None = None) -> None:
             raise
         console.print(f"[bold red]error:[/] {_escaped(str(error))}", soft_wrap=True, highlight=False)
         sys.exit(2)
-    except KeyboardInterrupt:
-        console.print("interrupted; the same command goes on from the last checkpoint")
-        sys.exit(130)
 
 
 def _escaped(text: str) -> str:
@@ -200,21 +202,46 @@ def _print_table(title: str, heading: Sequence[str], body: Sequence[Sequence[Any
     output.print(drawn)
 
 
+def _is_another_process() -> bool:
+    """Whether this is one of several processes, and not the first, which speaks for all."""
+    from torch import distributed
+
+    return distributed.is_available() and distributed.is_initialized() and distributed.get_rank() > 0
+
+
 @contextmanager
 def _progress() -> Iterator[Any]:
-    """A progress bar with time left for each kind of work that reports."""
+    """Progress with the time left: a bar for each kind of work on a terminal, elsewhere a line now and then."""
+    if console.is_terminal:
+        with _bars() as bars:
+            tasks: dict[str, Any] = {}
+
+            def advance(what: str, done: int, total: int) -> None:
+                if what not in tasks:
+                    tasks[what] = bars.add_task(what, total=total)
+                bars.update(tasks[what], completed=done, total=total)
+
+            yield advance
+        return
+    begun: dict[str, tuple[float, int]] = {}
+    said = {"at": time.monotonic()}
+
+    def report(what: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        start, first = begun.setdefault(what, (now, done))
+        if now - said["at"] >= SECONDS_BETWEEN_LINES and done > first:
+            said["at"] = now
+            left = (now - start) / (done - first) * (total - done)
+            console.print(f"{what}: {done} of {total}, about {left / 60:.0f} min left", highlight=False)
+
+    yield report
+
+
+def _bars() -> Any:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
-        tasks: dict[str, Any] = {}
-
-        def report(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bars.add_task(what, total=total)
-            bars.update(tasks[what], completed=done, total=total)
-
-        yield report
+    return Progress(*columns, console=console)
 
 
 if __name__ == "__main__":

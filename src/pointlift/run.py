@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,12 @@ from pointlift.teachers.pixels import PixelFeatures
 from pointlift.train import checkpoint, fit, log
 from pointlift.train.options import BOOKKEEPING
 
-_MAY_DIFFER = {f"training.{name}" for name in BOOKKEEPING} | {"data.root", "cache.folder"}
+_MAY_DIFFER = {f"training.{name}" for name in BOOKKEEPING} | {
+    "data.root",
+    "cache.folder",
+    "teacher.source",  # the teacher's fingerprint and the scenes' ids are compared instead
+    "teacher.download",
+}
 
 
 @dataclass
@@ -61,11 +67,7 @@ class Parts:
 
     def method(self, student: Student) -> Method:
         """The recipe's method around ``student``."""
-        loss_function, loss_options = LOSSES.get(self.recipe.loss.name), option_values(self.recipe.loss)
-
-        def loss(student: torch.Tensor, teacher: torch.Tensor, **rows: Any) -> torch.Tensor:
-            return loss_function(student, teacher, **loss_options, **rows)
-
+        loss = partial(LOSSES.get(self.recipe.loss.name), **option_values(self.recipe.loss))
         options = option_values(self.recipe.method)
         build = METHODS.get(self.recipe.method.name)
         return build(student, self.pixel_features, loss, self.recipe.points, self.recipe.image, **options)
@@ -121,10 +123,14 @@ def train(
     parts = Parts(recipe)
     scenes = parts.dataset()
     _claim(folder, recipe)
-    student = parts.student(len(scenes.feature_names), parts.pixel_features.teacher.dim, recipe.seed)
+    teacher = parts.pixel_features.teacher
+    student = parts.student(len(scenes.feature_names), teacher.dim, recipe.seed)
+    ids = getattr(scenes, "ids", None)
     state = {
         "student": {"in_channels": student.in_channels, "out_channels": student.out_channels},
         "feature_names": list(scenes.feature_names),
+        "teacher": teacher.fingerprint,
+        "scenes": len(scenes) if ids is None else hashlib.sha256("\n".join(ids).encode()).hexdigest()[:16],
     }
     method = parts.method(student)
     fit(

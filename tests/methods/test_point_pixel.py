@@ -9,6 +9,7 @@ from pointlift.data.augmentation import ImageAugmentation, PointAugmentation
 from pointlift.data.scene import Pairs, Scene
 from pointlift.errors import DataError, RecipeError
 from pointlift.losses import similarity
+from pointlift.losses.distributed import permuted_rows
 from pointlift.methods.point_pixel import PointPixel, draw_pairs
 from pointlift.teachers.cache import FeatureCache
 from pointlift.teachers.pixels import PixelFeatures
@@ -96,11 +97,11 @@ def test_cached_and_computed_targets_agree(scenes: list[Scene], features: PixelF
 def test_the_shuffled_control_permutes_targets_over_the_batch(scenes: list[Scene], features: PixelFeatures) -> None:
     method = PointPixel(student(), features, similarity, pairs_per_scene=40, shuffle_pairs=True).eval()
     batch = batch_of(method, scenes)
-    assert sorted(batch.order.tolist()) == list(range(80))
-    crossed = sum(int(source < 40) != int(row < 40) for row, source in enumerate(batch.order.tolist()))
-    assert crossed > 20
+    order = permuted_rows(torch.arange(80)[:, None], batch.seed)[:, 0].tolist()
+    assert sorted(order) == list(range(80))
+    assert sum(int(source < 40) != int(row < 40) for row, source in enumerate(order)) > 20
     k = torch.nn.functional.normalize(method.student(batch.points)[batch.rows])
-    q = torch.nn.functional.normalize(batch.targets[batch.order])
+    q = torch.nn.functional.normalize(batch.targets[order])
     assert method(batch)["loss"].item() == pytest.approx((1 - (k * q).sum(1)).mean().item(), abs=1e-5)
 
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from pointlift.errors import CheckpointError, DataError, TrainingError
+from pointlift.errors import CheckpointError, DataError, RecipeError, TrainingError
 from pointlift.train import TrainOptions, checkpoint, fit, log
-from pointlift.train.loader import scene_indices
+from pointlift.train.loader import StepBatches, scene_generator, scene_indices
 
 from .toy import Toy, scenes, weights
 
@@ -99,9 +99,14 @@ def test_two_processes_train_as_one(batch_size: int, tmp_path: Path) -> None:
     assert one == pytest.approx(two, rel=1e-5)
 
 
-def test_a_loss_that_is_not_finite_stops_with_the_step_and_the_scenes(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=r"loss is nan at step 6 \(scenes scene-\d, scene-\d\); try a lower"):
-        fit(Toy(break_at=7), scenes(), OPTIONS, tmp_path, cpu=True)
+@pytest.mark.parametrize("broken", ["loss", "gradient"])
+@pytest.mark.parametrize("clip_norm", [None, 1.0])
+def test_what_is_not_finite_stops_with_the_step_and_the_scenes(
+    broken: str, clip_norm: float | None, tmp_path: Path
+) -> None:
+    options = OPTIONS.model_copy(update={"clip_norm": clip_norm})
+    with pytest.raises(TrainingError, match=rf"{broken} is nan at step 7 \(scenes scene-\d, scene-\d\); try a lower"):
+        fit(Toy(break_at=7, broken=broken), scenes(), options, tmp_path, cpu=True)
     path = checkpoint.latest(tmp_path / "checkpoints")
     assert path is not None
     assert path.name == "step-00000004"
@@ -130,6 +135,34 @@ def test_half_a_line_of_a_killed_log_is_dropped(tmp_path: Path) -> None:
 def test_no_scenes_and_too_many_processes_are_named() -> None:
     with pytest.raises(DataError, match="no scenes"):
         fit(Toy(), [], OPTIONS, cpu=True)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_mistake_in_the_data_is_one_sentence_from_workers_too(workers: int) -> None:
+    broken = scenes()
+    broken[2].points = broken[2].points[:0]
+    with pytest.raises(DataError) as caught:
+        fit(Toy(), broken, OPTIONS.model_copy(update={"workers": workers}), cpu=True)
+    assert str(caught.value) == "scene scene-2 is empty"
+
+
+def test_half_precision_on_a_cpu_is_refused() -> None:
+    with pytest.raises(RecipeError, match="fp16, which needs a GPU"):
+        fit(Toy(), scenes(), OPTIONS.model_copy(update={"precision": "fp16"}), cpu=True)
+
+
+def test_a_run_goes_on_only_with_the_facts_it_began_with(tmp_path: Path) -> None:
+    options = OPTIONS.model_copy(update={"steps": 4})
+    fit(Toy(), scenes(), options, tmp_path, state={"teacher": "a"}, cpu=True)
+    with pytest.raises(CheckpointError, match="another teacher \\('a', and now 'b'\\)"):
+        fit(Toy(), scenes(), OPTIONS, tmp_path, state={"teacher": "b"}, cpu=True)
+
+
+def test_a_scene_met_twice_in_a_batch_is_drawn_twice() -> None:
+    first, again = (scene_generator(0, 3, "a", repeat).random(4) for repeat in (0, 1))
+    assert not np.allclose(first, again)
+    source = StepBatches(Toy(), scenes(2), batch_size=4, seed=0)
+    assert len(set(source[0].inputs[:, 0].tolist())) > 20
 
 
 def test_every_epoch_sees_every_scene_once() -> None:

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from pointlift.data.scene import Scene
+from pointlift.errors import DataError
 from pointlift.losses import relational
 from pointlift.losses.distributed import global_loss
 from pointlift.methods.base import Method
@@ -43,14 +44,17 @@ class ToyBatch:
 class Toy(Method):
     """Relational loss through global batch normalisation, on random subsets of the points."""
 
-    def __init__(self, break_at: int | None = None) -> None:
+    def __init__(self, break_at: int | None = None, broken: str = "loss") -> None:
         super().__init__()
+        self.broken = broken
         torch.manual_seed(0)
         self.trained = nn.Sequential(nn.Linear(4, 16), BatchNorm(16), nn.ReLU(), nn.Linear(16, 8))
         self.mixing = torch.from_numpy(np.random.default_rng(0).normal(size=(4, 8))).float()
         self.steps, self.break_at = 0, break_at
 
     def sample(self, scene: Scene, rng: np.random.Generator) -> tuple[str, torch.Tensor]:
+        if len(scene.points) == 0:
+            raise DataError(f"scene {scene.id} is empty")
         rows = np.concatenate([scene.points, scene.features], 1)
         return scene.id, torch.from_numpy(rng.permutation(rows)[: rng.integers(10, 20)])
 
@@ -61,7 +65,21 @@ class Toy(Method):
     def forward(self, batch: ToyBatch) -> dict[str, torch.Tensor]:
         loss = global_loss(relational, self.trained(batch.inputs), batch.targets)
         self.steps += 1
-        return {"loss": loss * float("nan") if self.steps == self.break_at else loss}
+        if self.steps == self.break_at:
+            loss = loss * float("nan") if self.broken == "loss" else loss + _NanGradient.apply(loss)
+        return {"loss": loss}
+
+
+class _NanGradient(torch.autograd.Function):
+    """Zero, with a gradient that is not finite."""
+
+    @staticmethod
+    def forward(ctx: object, value: torch.Tensor) -> torch.Tensor:
+        return torch.zeros_like(value)
+
+    @staticmethod
+    def backward(ctx: object, gradient: torch.Tensor) -> torch.Tensor:
+        return gradient * float("nan")
 
 
 def weights(method: Method) -> dict[str, torch.Tensor]:

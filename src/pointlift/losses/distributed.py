@@ -60,6 +60,17 @@ def gather_rows(rows: Tensor) -> Tensor:
     return _GatherRows.apply(rows, _exchange(rows)[0])
 
 
+def permuted_rows(rows: Tensor, seed: int) -> Tensor:
+    """This process's share of the rows (N, D) of all processes after one permutation of them all, drawn from ``seed``.
+
+    N processes that hold the rows of one in the same order get what one process gets; no gradient passes.
+    """
+    everyone = gather_rows(rows.detach())
+    order = torch.randperm(len(everyone), generator=torch.Generator().manual_seed(seed)).to(rows.device)
+    first = sum(_exchange(rows)[0][: dist.get_rank()]) if len(everyone) != len(rows) else 0
+    return everyone[order[first : first + len(rows)]]
+
+
 def _exchange(student: Tensor) -> tuple[list[int], bool]:
     """Number of rows of every process, and whether any of them differentiates."""
     wants_gradient = torch.is_grad_enabled() and student.requires_grad

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import torch
+from pydantic import Field
 
 from pointlift.data.augmentation import ImageAugmentation, PointAugmentation, augment_image, augment_points
 from pointlift.data.batch import Batch
 from pointlift.data.scene import Pairs, Scene
 from pointlift.errors import DataError, RecipeError
-from pointlift.losses.distributed import global_loss
+from pointlift.losses.distributed import global_loss, permuted_rows
 from pointlift.methods.base import Method, Progress
 from pointlift.registry import METHODS
 from pointlift.students.base import Student
@@ -40,7 +41,7 @@ class PairBatch:
     rows: torch.Tensor
     targets: torch.Tensor | None
     samples: list[Sample]
-    order: torch.Tensor | None
+    seed: int
 
     @property
     def scene_ids(self) -> list[str]:
@@ -54,7 +55,7 @@ class PairBatch:
             self.rows.to(device, non_blocking=True),
             None if self.targets is None else self.targets.to(device, non_blocking=True),
             self.samples,
-            None if self.order is None else self.order.to(device, non_blocking=True),
+            self.seed,
         )
 
 
@@ -71,7 +72,8 @@ class PointPixel(Method):
         pairs_per_scene: pairs drawn from each scan at every step; fewer where fewer points are seen.
         min_depth: metres in front of the camera from which a point counts as seen.
         occlusion: relative depth tolerance of the z-buffer filter; None keeps points hidden behind nearer ones.
-        shuffle_pairs: the control: the targets are permuted over all pairs of the batch, between images.
+        shuffle_pairs: the control: the targets are permuted over all pairs of the global batch, between images; it
+            needs at least two scenes a step to be one.
     """
 
     def __init__(
@@ -82,9 +84,9 @@ class PointPixel(Method):
         points: PointAugmentation | None = None,
         image: ImageAugmentation | None = None,
         *,
-        pairs_per_scene: int = 1024,
-        min_depth: float = 1.0,
-        occlusion: float | None = None,
+        pairs_per_scene: Annotated[int, Field(ge=1)] = 1024,
+        min_depth: Annotated[float, Field(gt=0)] = 1.0,
+        occlusion: Annotated[float, Field(gt=0)] | None = None,
         shuffle_pairs: bool = False,
     ) -> None:
         super().__init__()
@@ -124,14 +126,14 @@ class PointPixel(Method):
         pairs = scene.pairs(min_depth=self.min_depth, occlusion=self.occlusion)
         if not scene.views:
             raise DataError(f"scene {scene.id} has no image, and distillation needs one")
-        if len(pairs.point_index) == 0:
-            raise DataError(
-                f"scene {scene.id}: no point is seen by any view; run `pointlift check` to see the overlays"
-            )
         if self.points is not None:
             scene, pairs = augment_points(scene, pairs, self.points, rng)
         if self.image is not None:
             scene, pairs = _augment_views(scene, pairs, self.image, rng)
+        if len(pairs.point_index) == 0:
+            raise DataError(
+                f"scene {scene.id}: no point is seen by any view; run `pointlift check` to see the overlays"
+            )
         pairs = draw_pairs(pairs, self.pairs_per_scene, rng)
         cached = self.pixel_features.cache is not None
         return Sample(scene, pairs, self.pixel_features(scene, pairs) if cached else None)
@@ -145,8 +147,7 @@ class PointPixel(Method):
         )
         known = [sample.targets for sample in samples if sample.targets is not None]
         targets = torch.cat(known) if len(known) == len(samples) else None
-        order = torch.from_numpy(rng.permutation(len(rows))) if self.shuffle_pairs else None
-        return PairBatch(batch, rows, targets, samples if targets is None else [], order)
+        return PairBatch(batch, rows, targets, samples if targets is None else [], int(rng.integers(2**62)))
 
     def forward(self, batch: PairBatch) -> dict[str, torch.Tensor]:
         """Loss over the pairs of the global batch."""
@@ -154,8 +155,8 @@ class PointPixel(Method):
         if targets is None:
             targets = torch.cat([self.pixel_features(sample.scene, sample.pairs) for sample in batch.samples])
             targets = targets.to(batch.rows.device)
-        if batch.order is not None:
-            targets = targets[batch.order]
+        if self.shuffle_pairs:
+            targets = permuted_rows(targets, batch.seed)
         return {"loss": global_loss(self.loss, self.student(batch.points, batch.rows), targets)}
 
 
@@ -165,7 +166,7 @@ def draw_pairs(pairs: Pairs, count: int, rng: np.random.Generator) -> Pairs:
     if total <= count:
         return pairs
     chosen = rng.choice(total, count, replace=False)
-    return Pairs(*(values[chosen] for values in pairs))
+    return pairs.take(chosen)
 
 
 def _augment_views(

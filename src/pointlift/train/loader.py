@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from pointlift.data.scene import Scene
-from pointlift.errors import DataError
+from pointlift.errors import DataError, PointliftError
 from pointlift.methods.base import Method
 from pointlift.train.options import TrainOptions
 
@@ -25,9 +25,12 @@ def scene_indices(step: int, batch_size: int, count: int, seed: int) -> list[int
     return indices
 
 
-def scene_generator(seed: int, step: int, scene_id: str) -> np.random.Generator:
-    """Random numbers for augmenting one scene and drawing its pairs, from (seed, step, scene id)."""
-    return np.random.default_rng([seed, 2, step, zlib.crc32(scene_id.encode())])
+def scene_generator(seed: int, step: int, scene_id: str, repeat: int = 0) -> np.random.Generator:
+    """Random numbers for augmenting one scene and drawing its pairs, from (seed, step, scene id).
+
+    ``repeat`` counts the scene's earlier places in the same batch, so that a scene met twice is augmented twice.
+    """
+    return np.random.default_rng([seed, 2, step, zlib.crc32(scene_id.encode()), *([repeat] if repeat else [])])
 
 
 class StepBatches(Dataset):
@@ -44,12 +47,23 @@ class StepBatches(Dataset):
         self.seed, self.rank, self.world = seed, rank, world
 
     def __getitem__(self, step: int) -> Any:
-        mine = scene_indices(step, self.batch_size, len(self.scenes), self.seed)[self.rank :: self.world]
+        """The batch, or the `PointliftError` that prevents it: worker processes cannot raise it in one sentence."""
+        try:
+            return self._batch(step)
+        except PointliftError as error:
+            return error
+
+    def _batch(self, step: int) -> Any:
+        everyone = scene_indices(step, self.batch_size, len(self.scenes), self.seed)
         samples = []
-        for index in mine:
-            scene = self.scenes[index]
-            samples.append(self.method.sample(scene, scene_generator(self.seed, step, scene.id)))
-        return self.method.collate(samples, np.random.default_rng([self.seed, 3, step, self.rank]))
+        # consecutive places, so that the rows of all processes in order are the rows of one
+        first, last = (self.batch_size * rank // self.world for rank in (self.rank, self.rank + 1))
+        for place in range(first, last):
+            scene = self.scenes[everyone[place]]
+            repeat = everyone[:place].count(everyone[place])
+            samples.append(self.method.sample(scene, scene_generator(self.seed, step, scene.id, repeat)))
+        # not of the rank: what the method draws for a batch is the same for all processes
+        return self.method.collate(samples, np.random.default_rng([self.seed, 3, step]))
 
 
 def batches(source: StepBatches, first: int, options: TrainOptions) -> Iterator[Any]:
@@ -59,11 +73,13 @@ def batches(source: StepBatches, first: int, options: TrainOptions) -> Iterator[
         batch_size=None,
         sampler=range(first, options.steps),  # type: ignore[arg-type]
         num_workers=options.workers,
-        pin_memory=torch.cuda.is_available(),
         prefetch_factor=2 if options.workers else None,
         worker_init_fn=_one_thread,
     )
-    return iter(loader)
+    for batch in loader:
+        if isinstance(batch, PointliftError):
+            raise batch
+        yield batch
 
 
 def _one_thread(worker: int) -> None:

@@ -35,8 +35,10 @@ class MetricLog:
         for key, value in values.items():
             self._board.add_scalar(key, value, step)
 
-    def close(self) -> None:
-        """Close the files."""
+    def __enter__(self) -> MetricLog:
+        return self
+
+    def __exit__(self, *error: object) -> None:
         if self._file is not None and self._board is not None:
             self._file.close()
             self._board.close()

@@ -14,7 +14,7 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs
 
 from pointlift.data.scene import Scene
-from pointlift.errors import TrainingError
+from pointlift.errors import CheckpointError, RecipeError, TrainingError
 from pointlift.methods.base import Method, Progress
 from pointlift.train import checkpoint
 from pointlift.train.loader import StepBatches, batches
@@ -45,52 +45,57 @@ def fit(
         options: length, optimiser, schedule, precision.
         folder: run folder for checkpoints and logs, from which an interrupted run goes on; None writes nothing.
         seed: of the order of scenes, augmentation and pairs.
-        state: JSON-able facts that go into every checkpoint.
+        state: JSON-able facts that go into every checkpoint, and that a resumed run must share.
         progress: called with ("training", done, total) after each step.
         callbacks: called with (step, method, metrics) after every logged step, on the main process.
         cpu: train on the CPU even where there is a GPU.
 
     Raises:
         TrainingError: the loss or the gradient is not finite.
+        RecipeError: fp16 is asked for on a CPU.
         CheckpointError: a checkpoint cannot be written or read.
     """
     if options.threads:
         torch.set_num_threads(options.threads)
     accelerator = _accelerator(options, cpu)
+    progress = progress if accelerator.is_main_process else None
     method.to(accelerator.device)
     with accelerator.main_process_first():  # the first process fills the cache, the others then find it full
         method.prepare(scenes, progress)
     optimizer = build_optimizer(method.trained, options, method.learning_rate_factors)
-    first = _resume(folder, method, optimizer, accelerator)
+    first = _resume(folder, method, optimizer, accelerator, state or {})
     model, optimizer = accelerator.prepare(method, optimizer)
     source = StepBatches(method, scenes, options.batch_size, seed, accelerator.process_index, accelerator.num_processes)
-    log = MetricLog(folder if accelerator.is_main_process else None, first)
     metrics: dict[str, float] = {}
-    clock = time.perf_counter()
-    for step, batch in enumerate(batches(source, first, options), start=first):
-        torch.manual_seed(seed * 1_000_003 + step)  # dropout and the like depend on (seed, step) alone
-        values = _step(accelerator, model, optimizer, batch, step, options, method)
-        done = step + 1
-        if done % options.log_every == 0 or done == options.steps:
-            metrics = {key: float(value) for key, value in values.items()}
-            seconds, clock = (time.perf_counter() - clock) / options.log_every, time.perf_counter()
-            log.write(done, {**metrics, "seconds_per_step": seconds})
-            if accelerator.is_main_process:
-                for callback in callbacks:
-                    callback(done, method, metrics)
-        if folder and (done % options.checkpoint_every == 0 or done == options.steps):
-            _save(folder, done, method, optimizer, accelerator, options, state or {})
-        if progress and accelerator.is_main_process:
-            progress("training", done, options.steps)
-    log.close()
+    logged, clock = first, time.perf_counter()
+    with MetricLog(folder if accelerator.is_main_process else None, first) as log:
+        for done, batch in enumerate(batches(source, first, options), start=first + 1):
+            torch.manual_seed(seed * 1_000_003 + done)  # dropout and the like depend on (seed, step) alone
+            values = _step(accelerator, model, optimizer, batch, done, options, method)
+            if done % options.log_every == 0 or done == options.steps:
+                metrics = {key: float(value) for key, value in values.items()}
+                seconds = (time.perf_counter() - clock) / (done - logged)
+                logged, clock = done, time.perf_counter()
+                log.write(done, {**metrics, "seconds_per_step": seconds})
+                if accelerator.is_main_process:
+                    for callback in callbacks:
+                        callback(done, method, metrics)
+            if folder and (done % options.checkpoint_every == 0 or done == options.steps):
+                _save(folder, done, method, optimizer, accelerator, options, state or {})
+            if progress:
+                progress("training", done, options.steps)
     return metrics
 
 
 def _accelerator(options: TrainOptions, cpu: bool) -> Accelerator:
+    on_cpu = cpu or not torch.cuda.is_available()
+    if options.precision == "fp16" and on_cpu:
+        raise RecipeError("training.precision is fp16, which needs a GPU; use fp32 on a CPU")
     precision = "no" if options.precision == "fp32" else options.precision
     # Buffers are the batch statistics, which the student's normalisation already makes global.
     parallel = DistributedDataParallelKwargs(broadcast_buffers=False)
-    AcceleratorState._reset_state()  # accelerate keeps the precision of the first run of a process otherwise
+    # accelerate otherwise keeps the precision and, in a single process, the device of the first run
+    AcceleratorState._reset_state(reset_partial_state=not torch.distributed.is_initialized())
     return Accelerator(mixed_precision=precision, cpu=cpu, kwargs_handlers=[parallel])
 
 
@@ -107,13 +112,13 @@ def _step(
     values = dict(model(batch.to(accelerator.device)))
     loss = values["loss"]
     _require_finite("loss", float(loss.detach()), step, batch.scene_ids)
-    rate = set_learning_rate(optimizer, step, options)
+    rate = set_learning_rate(optimizer, step - 1, options)
     accelerator.backward(loss)
-    if options.clip_norm is not None:
-        norm = accelerator.clip_grad_norm_(method.trained.parameters(), options.clip_norm)
-        if options.precision != "fp16":  # there the scaler expects overflows and skips the step
-            _require_finite("gradient", float(norm), step, batch.scene_ids)
-        values["gradient_norm"] = norm
+    limit = float("inf") if options.clip_norm is None else options.clip_norm
+    norm = accelerator.clip_grad_norm_(method.trained.parameters(), limit)
+    if accelerator.scaler is None:  # a scaler expects overflows and skips the step
+        _require_finite("gradient", float(norm), step, batch.scene_ids)
+    values["gradient_norm"] = norm
     optimizer.step()
     optimizer.zero_grad()
     return {**{key: _detached(value) for key, value in values.items()}, "learning_rate": rate}
@@ -132,11 +137,23 @@ def _require_finite(what: str, value: float, step: int, scene_ids: Sequence[str]
         )
 
 
-def _resume(folder: Path | None, method: Method, optimizer: torch.optim.Optimizer, accelerator: Accelerator) -> int:
+def _resume(
+    folder: Path | None,
+    method: Method,
+    optimizer: torch.optim.Optimizer,
+    accelerator: Accelerator,
+    facts: dict[str, Any],
+) -> int:
     path = checkpoint.latest(folder / "checkpoints") if folder else None
     if path is None:
         return 0
     state = checkpoint.read_state(path)
+    for key, value in facts.items():
+        if state.get(key) != value:
+            raise CheckpointError(
+                f"{folder} was trained with another {key} ({state.get(key)!r}, and now {value!r}), so it cannot go on; "
+                "give another --out, or delete it"
+            )
     checkpoint.load_strictly(method.trained, checkpoint.read_weights(path), path)
     checkpoint.load_optimizer(path, optimizer, state["optimizer"])
     if state.get("scaler") and accelerator.scaler is not None:
