@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import gc
+
 import pytest
 import torch
 
+import pointlift
+from pointlift.data.batch import Batch
 from pointlift.students.sparse import KernelMap, Segments
 
 
@@ -29,7 +33,7 @@ def test_from_table_lists_every_pair_once() -> None:
     assert block.by_output.offsets.tolist() == [0, 1, 2, 3]
     back = kernel_map.transposed()
     assert back.inputs is kernel_map.outputs
-    assert back.transposed() is kernel_map
+    assert torch.equal(back.transposed().inputs, kernel_map.inputs)
     (block,) = back.blocks
     assert block.by_output.rows.tolist() == [1, 2, 0]
     assert block.by_output.offsets.tolist() == [0, 1, 2, 3, 3]
@@ -51,3 +55,19 @@ def test_blocks_hold_the_same_pairs() -> None:
 def test_a_submanifold_map_has_no_transpose() -> None:
     with pytest.raises(ValueError, match="its own transpose"):
         KernelMap.submanifold(TABLE).transposed()
+
+
+def test_maps_of_a_step_die_with_it() -> None:
+    """Without waiting for the garbage collector, which would let the memory of many steps pile up."""
+    gc.collect()
+    gc.disable()
+    try:
+        student = pointlift.student("minkunet14", 1, 4, width=0.25, voxel_size=0.5, stem_kernel=3)
+        for _ in range(3):
+            points = torch.randn(200, 3) * 5
+            batch = Batch(points, points[:, :1], torch.tensor([0, 200]))
+            student(batch).sum().backward()
+        del batch
+        assert not [one for one in gc.get_objects() if type(one) is KernelMap]
+    finally:
+        gc.enable()

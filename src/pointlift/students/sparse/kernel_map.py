@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -75,7 +75,7 @@ class KernelMap:
         """The same pairs with inputs and outputs exchanged, not for submanifold maps."""
         if self.adjoint is None:
             raise ValueError("the map of a submanifold convolution is its own transpose, with the offsets reversed")
-        return self.adjoint
+        return replace(self.adjoint, adjoint=self)
 
     @classmethod
     def from_table(cls, table: Tensor, input_count: int) -> KernelMap:
@@ -88,9 +88,8 @@ class KernelMap:
         inputs, outputs, block = _pairs(table, 0, 0)
         counts = torch.bincount(inputs, minlength=input_count)
         back = Block(block.starts, _segments(torch.argsort(inputs, stable=True), counts))
-        kernel_map, adjoint = cls(inputs, outputs, [block]), cls(outputs, inputs, [back])
-        kernel_map.adjoint, adjoint.adjoint = adjoint, kernel_map
-        return kernel_map
+        # the adjoint does not point back: a cycle would keep each step's maps until the garbage collector comes by
+        return cls(inputs, outputs, [block], adjoint=cls(outputs, inputs, [back]))
 
     @classmethod
     def submanifold(cls, table: Tensor, block_size: int | None = None) -> KernelMap:
