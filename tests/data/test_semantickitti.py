@@ -391,3 +391,14 @@ def test_real_poses_move_the_static_world_onto_itself(real):
         return float(np.median(np.sqrt(((points[:, None] - trunks[0]) ** 2).sum(axis=2)).min(axis=1)))
 
     assert distance(moved) < 0.8 * distance(trunks[1])
+
+
+def test_views_need_no_points_and_sequences_may_be_numbers(tmp_path: Path) -> None:
+    root = synthetic.write_semantickitti(tmp_path, {"00": 2, "01": 1}, points=300)
+    data = SemanticKITTI(root=root, sequences=[0])
+    assert data.ids == ["00/000000", "00/000001"]
+    (root / "sequences" / "00" / "velodyne" / "000001.bin").write_bytes(b"")
+    (root / "sequences" / "00" / "image_2" / "000000.png").unlink()
+    data = SemanticKITTI(root=root, sequences=["00"])
+    assert data.views(0) == []
+    assert [view.name for view in data.views(1)] == ["image_2"]

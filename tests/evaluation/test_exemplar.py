@@ -5,14 +5,12 @@ import numpy as np
 import pytest
 import torch
 
-from pointlift.data.scene import Pairs
 from pointlift.errors import DataError, RecipeError
-from pointlift.evaluation.exemplar import class_prototypes, exemplar, nearest, visible_features
+from pointlift.evaluation.exemplar import class_prototypes, exemplar, nearest
+from pointlift.evaluation.visibility import Visibility
 from pointlift.registry import PROTOCOLS
 
 from .world import CLASSES, Oracle, World, pixel_colors, trial
-
-OPTIONS = {"min_depth": 1.0, "occlusion": None}
 
 
 def noisy_colors(scene, pairs) -> torch.Tensor:
@@ -27,7 +25,7 @@ def unit(vector: np.ndarray) -> np.ndarray:
 
 def test_prototypes_against_a_literal_loop(tmp_path: Path) -> None:
     world = World(3, views=2)
-    found, counts = class_prototypes(trial(tmp_path, train=world), noisy_colors, None, OPTIONS)
+    found, counts = class_prototypes(trial(tmp_path, train=world), noisy_colors, None, Visibility())
     gathered: dict[int, list[np.ndarray]] = {label: [] for label in range(4)}
     labelled = np.zeros(4, int)
     for scene in world:
@@ -53,13 +51,13 @@ def test_capped_samples_are_a_subset_of_that_size(tmp_path: Path) -> None:
         return pixel_colors(scene, pairs)
 
     given = trial(tmp_path)
-    _, counts = class_prototypes(given, remember, 7, OPTIONS)
+    _, counts = class_prototypes(given, remember, 7, Visibility())
     assert counts["samples"].tolist() == [7, 7, 7, 0]
     assert len(set(used)) == 21
     assert len({scene for scene, _ in used}) > 1
     first = list(used)
     used.clear()
-    class_prototypes(given, remember, 7, OPTIONS)
+    class_prototypes(given, remember, 7, Visibility())
     assert used == first
 
 
@@ -72,17 +70,6 @@ def test_nearest_against_a_literal_loop() -> None:
     ]
     normalised = torch.from_numpy(prototypes / np.linalg.norm(prototypes, axis=1, keepdims=True)).float()
     assert nearest(torch.from_numpy(features), normalised).tolist() == expected
-
-
-def test_visible_features_average_unit_features_over_views() -> None:
-    scene = World(1, views=2)[0]
-    pairs = scene.pairs()
-    features = noisy_colors(scene, pairs).numpy().astype(np.float64)
-    seen, found = visible_features(scene, pairs, noisy_colors)
-    assert seen.tolist() == sorted(set(pairs.point_index.tolist()))
-    for row, point in enumerate(seen):
-        expected = np.mean([unit(features[i]) for i in np.flatnonzero(pairs.point_index == point)], axis=0)
-        assert np.allclose(found[row], expected, atol=1e-6)
 
 
 def test_a_student_that_speaks_the_teacher_s_language(tmp_path: Path) -> None:
@@ -117,7 +104,7 @@ def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="3 channels and the teacher 5"):
         exemplar(wide)
     with pytest.raises(RecipeError, match="samples_per_class"):
-        exemplar(trial(tmp_path), samples_per_class=0)
+        PROTOCOLS.build("exemplar", trial(tmp_path), samples_per_class=0)
     with pytest.raises(DataError, match=r"test scan .* has no labels"):
         exemplar(trial(tmp_path, test=World(1, labels=False)))
     blind = [scene.select(scene.points[:, 0] < 0) for scene in World(2)]
@@ -125,10 +112,3 @@ def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
     given.train = type("Blind", (list,), {"class_names": CLASSES, "name": "blind"})(blind)
     with pytest.raises(DataError, match="seen by an image"):
         exemplar(given)
-
-
-def test_pairs_of_no_view(tmp_path: Path) -> None:
-    scene = World(1, views=0)[0]
-    seen, features = visible_features(scene, scene.pairs(), pixel_colors)
-    assert (len(seen), features.shape) == (0, (0, 3))
-    assert isinstance(scene.pairs(), Pairs)

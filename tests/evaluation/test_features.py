@@ -1,5 +1,4 @@
 import numpy as np
-import pytest
 import torch
 from torch import nn
 
@@ -11,7 +10,6 @@ from pointlift.evaluation.features import (
     random_network,
     raw_features,
     settle_normalization,
-    spread,
     student_output,
     student_source,
 )
@@ -75,12 +73,6 @@ def test_random_network_is_the_seed_s_and_says_so(tmp_path) -> None:
     assert torch.equal(student.head.weight, fresh_student(9).head.weight)
     assert "seed 9" in words
     assert "2 training scans" in words
-
-
-def test_spread() -> None:
-    assert spread(range(100), 3) == [0, 50, 99] or spread(range(100), 3) == [0, 49, 99]
-    assert spread([4, 7], 8) == [4, 7]
-    assert spread([4, 7], 0) == [4]
 
 
 def test_raw_features_by_hand() -> None:

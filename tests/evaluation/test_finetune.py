@@ -1,5 +1,4 @@
 import json
-import math
 from pathlib import Path
 
 import numpy as np
@@ -7,8 +6,8 @@ import pytest
 import torch
 
 from pointlift.errors import DataError, RecipeError
-from pointlift.evaluation import finetune as module
-from pointlift.evaluation.finetune import Budget, Watch, finetune, split_by_sequence
+from pointlift.evaluation import plateau
+from pointlift.evaluation.finetune import Updates, finetune, new_method
 from pointlift.registry import PROTOCOLS
 
 from .world import World, trial
@@ -60,97 +59,15 @@ def test_fraction_is_of_the_scans_that_are_not_held_out(tmp_path: Path) -> None:
     assert protocol["labelled training scans"].startswith("1 of 4 training scans")
 
 
-def test_held_out_are_whole_last_sequences() -> None:
-    ids = ["00/0", "00/1", "01/0", "01/1", "02/0", "02/1", "02/2", "03/0"]
-    kept, held, rule = split_by_sequence(ids, 0.1)
-    assert (kept, held) == ([0, 1, 2, 3, 4, 5, 6], [7])
-    assert "03" in rule
-    assert split_by_sequence(ids, 0.3)[1] == [4, 5, 6, 7]
-    assert split_by_sequence(ids, 0.99)[0] == [0, 1]  # the first sequence stays
-
-
-def test_held_out_of_one_sequence_are_its_last_scans() -> None:
-    kept, held, rule = split_by_sequence([f"scan{i}" for i in range(10)], 0.15)
-    assert (kept, held) == (list(range(8)), [8, 9])
-    assert "one sequence" in rule
-    assert split_by_sequence(["a", "b"], 0.99)[0] == [0]
-    with pytest.raises(DataError, match="at least two training scans"):
-        split_by_sequence(["a"], 0.5)
-
-
-def watched(mious: list[float], monkeypatch, tmp_path: Path, minimum_steps: int = 0, **changes) -> Watch:
-    """A Watch that is shown these scores, one after the other, until it stops."""
-
-    class Score:
-        def __init__(self, value: float) -> None:
-            self.value = value
-
-        def update(self, *_):
-            pass
-
-        def result(self, min_points: int) -> dict[str, float]:
-            assert min_points == 1
-            return {"miou": self.value}
-
-    scores = iter(mious)
-    monkeypatch.setattr(module, "confusion_of", lambda trial: Score(next(scores)))
-    given = trial(tmp_path)
-    method = module._method(given, given.student, None, 1.0, 1.0)
-    budget = Budget(
-        steps=100, minimum_steps=minimum_steps, evaluate_every=1, patience=2, min_improvement=0.01, cooldown=0.0
-    )
-    watch = Watch(given, [0], budget, "pretrained", **changes)
-    try:
-        for step in range(1, len(mious) + 1):
-            with torch.no_grad():
-                method.trained["head"].bias.fill_(step)
-            watch(step, method, {"loss": 1.0})
-    except module._PlateauError:
-        pass
-    return watch
-
-
-def test_the_plateau_is_patience_evaluations_without_enough_improvement(monkeypatch, tmp_path: Path) -> None:
-    watch = watched([0.1, 0.3, 0.301, 0.302, 0.9], monkeypatch, tmp_path)
-    assert watch.plateaued
-    assert len(watch.curve) == 4  # the last score is never seen
-    assert (watch.best, watch.best_step) == (0.302, 4)
-    assert torch.equal(watch.weights["head.bias"], torch.full((4,), 4.0))
-
-
-def test_there_is_no_plateau_before_the_minimum(monkeypatch, tmp_path: Path) -> None:
-    watch = watched([0.3, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1], monkeypatch, tmp_path, minimum_steps=5)
-    assert watch.plateaued
-    assert len(watch.curve) == 5
-    assert watch.best_step == 1
-
-
-def test_small_steps_that_add_up_are_improvement(monkeypatch, tmp_path: Path) -> None:
-    watch = watched([0.1, 0.106, 0.112, 0.118, 0.124], monkeypatch, tmp_path)
-    assert not watch.plateaued
-
-
-def test_the_cool_down_does_not_stop_and_keeps_the_best(monkeypatch, tmp_path: Path) -> None:
-    watch = watched([0.5, 0.2, 0.2, 0.2, 0.1], monkeypatch, tmp_path, stops=False, offset=10)
-    assert not watch.plateaued
-    assert [point["step"] for point in watch.curve] == [11, 12, 13, 14, 15]
-    assert watch.best_step == 11
-
-
-def test_an_unlabelled_held_out_scan_is_said(monkeypatch, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="nothing can decide when to stop"):
-        watched([math.nan], monkeypatch, tmp_path)
-
-
 def test_training_ends_at_the_plateau_and_cools_down_from_the_best(tmp_path: Path, monkeypatch) -> None:
     calls = []
-    fit = module.fit
+    fit = plateau.fit
 
     def remember(method, scenes, options, folder, **rest):
         calls.append((options.schedule, options.steps, rest["seed"], folder))
         return fit(method, scenes, options, folder, **rest)
 
-    monkeypatch.setattr(module, "fit", remember)
+    monkeypatch.setattr(plateau, "fit", remember)
     quick = {**QUICK, "steps": 40, "min_improvement": 1.0, "cooldown": 0.5}
     row = finetune(trial(tmp_path), **quick)["results"]["pretrained"]
     assert row["plateaued"]
@@ -162,14 +79,17 @@ def test_training_ends_at_the_plateau_and_cools_down_from_the_best(tmp_path: Pat
 
 def test_both_rows_start_with_the_same_head(tmp_path: Path) -> None:
     given = trial(tmp_path)
-    heads = [module._method(given, given.fresh_student(seed), None, 1.0, 1.0).trained["head"] for seed in (1, 2)]
+    updates = Updates(2, "adamw", 0.1, 0.2, 0.1, 0.0, 0, 1.0, augment=False)
+    heads = [new_method(given, given.fresh_student(seed), updates, 0.1).trained["head"] for seed in (1, 2)]
     assert torch.equal(heads[0].weight, heads[1].weight)
 
 
 def test_impossible_options_and_missing_labels(tmp_path: Path) -> None:
-    for wrong in ({"evaluate_every": 50}, {"patience": 0}, {"held_out": 0.0}, {"cooldown": -1.0}):
-        with pytest.raises(RecipeError, match="finetune needs"):
-            finetune(trial(tmp_path), **{**QUICK, **wrong})
+    with pytest.raises(RecipeError, match="evaluate_every is 50; it must be at most steps, 24"):
+        finetune(trial(tmp_path), **{**QUICK, "evaluate_every": 50})
+    for key, wrong in (("patience", 0), ("held_out", 0.0), ("cooldown", -1.0), ("scratch_learning_rate", 0.0)):
+        with pytest.raises(RecipeError, match=f"'{key}' is {wrong}: input should be greater than"):
+            PROTOCOLS.build("finetune", trial(tmp_path), **{**QUICK, key: wrong})
     with pytest.raises(DataError, match=r"training scan .* has no labels"):
         finetune(trial(tmp_path, train=World(4, labels=False)), **QUICK)
     with pytest.raises(DataError, match=r"test scan .* has no labels"):

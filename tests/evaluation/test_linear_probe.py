@@ -115,7 +115,7 @@ def test_fraction_uses_whole_scans_and_at_least_the_first(tmp_path: Path, monkey
         assert seen.pop() == expected
         assert result["protocol"]["labelled training scans"].startswith(f"{len(expected)} of 4 training scans")
     with pytest.raises(RecipeError, match="fraction"):
-        linear_probe(trial(tmp_path), fraction=0.0)
+        PROTOCOLS.build("linear-probe", trial(tmp_path), fraction=0.0)
 
 
 def test_a_class_that_only_the_test_scans_have_counts_as_zero(tmp_path: Path) -> None:

@@ -46,6 +46,13 @@ def test_the_same_seed_gives_the_same_probe(hidden: int | None) -> None:
     assert not all(torch.equal(first[key], other[key]) for key in first)
 
 
+def test_the_global_generator_is_left_alone() -> None:
+    features, labels = blobs(50, 2.0, seed=0)
+    before = torch.get_rng_state()
+    train_probe(features, labels, 4, ProbeOptions(minimum_steps=2, epochs=1), hidden=8)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_a_hidden_layer_learns_what_no_line_separates() -> None:
     generator = torch.Generator().manual_seed(0)
     features = torch.rand(2000, 2, generator=generator) * 2 - 1

@@ -7,12 +7,11 @@ import torch
 
 from pointlift.errors import DataError, RecipeError
 from pointlift.evaluation.structure import balanced, sampled_features, structure
+from pointlift.evaluation.visibility import Visibility
 from pointlift.registry import PROTOCOLS
 
 from .test_exemplar import noisy_colors, unit
 from .world import CLASSES, Oracle, ToyStudent, World, fresh_student, trial
-
-OPTIONS = {"min_depth": 1.0, "occlusion": None}
 
 
 class Locator(ToyStudent):
@@ -28,7 +27,7 @@ def points_at_pixels(scene, pairs) -> torch.Tensor:
 
 def test_student_and_teacher_are_measured_at_the_same_points(tmp_path: Path) -> None:
     given = trial(tmp_path, test=World(3, seed=1, views=2), pixel_features=lambda: points_at_pixels)
-    features, labels = sampled_features(given, {"student": Locator()}, 20, OPTIONS)
+    features, labels = sampled_features(given, {"student": Locator()}, 20, Visibility())
     directions = torch.nn.functional.normalize(features["student"], dim=1)
     assert torch.allclose(directions, features["teacher"], atol=1e-6)
     assert np.bincount(labels, minlength=4).tolist() == [20, 20, 20, 0]
@@ -42,7 +41,7 @@ def test_student_and_teacher_are_measured_at_the_same_points(tmp_path: Path) -> 
 def test_measures_against_literal_loops(tmp_path: Path) -> None:
     given = trial(tmp_path, pixel_features=lambda: noisy_colors)
     result = PROTOCOLS.build("structure", given, points_per_class=15)
-    features, labels = sampled_features(given, {"student": given.student}, 15, OPTIONS)
+    features, labels = sampled_features(given, {"student": given.student}, 15, Visibility())
     k, q = (np.array([unit(row) for row in features[name].double().numpy()]) for name in ("student", "teacher"))
     found = result["results"]["student"]
     count = len(labels)
@@ -106,8 +105,8 @@ def test_same_seed_same_numbers(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_measured_is_said(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="at least 2"):
-        structure(trial(tmp_path), points_per_class=1)
+    with pytest.raises(RecipeError, match="'points_per_class' is 1: input should be greater than or equal to 2"):
+        PROTOCOLS.build("structure", trial(tmp_path), points_per_class=1)
     with pytest.raises(DataError, match="has no labels"):
         structure(trial(tmp_path, test=World(1, labels=False)))
     with pytest.raises(DataError, match="seen by an image"):

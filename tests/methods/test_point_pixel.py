@@ -14,6 +14,7 @@ from pointlift.methods.point_pixel import PointPixel, draw_pairs
 from pointlift.teachers.cache import FeatureCache
 from pointlift.teachers.pixels import PixelFeatures
 from pointlift.train.loader import scene_generator
+from tests.fixtures_kitti import write_semantickitti
 
 
 @pytest.fixture
@@ -127,3 +128,12 @@ def test_draw_pairs_takes_all_there_are() -> None:
     assert draw_pairs(pairs, 9, np.random.default_rng(0)) is pairs
     drawn = draw_pairs(pairs, 3, np.random.default_rng(0)).point_index
     assert len(set(drawn.tolist())) == 3
+
+
+def test_scenes_without_images_are_named_before_training(tmp_path: Path, features: PixelFeatures) -> None:
+    root = write_semantickitti(tmp_path, {"00": 3}, points=300)
+    for frame in (0, 2):
+        (root / "sequences" / "00" / "image_2" / f"{frame:06d}.png").unlink()
+    method = PointPixel(student(), features, similarity)
+    with pytest.raises(DataError, match=r"2 of 3 scenes have no image, .*: 00/000000, 00/000002"):
+        method.prepare(pointlift.dataset("semantickitti", root))

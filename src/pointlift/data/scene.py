@@ -233,7 +233,11 @@ class Scene:
 
 
 class Dataset(Protocol):
-    """What a registered data set is: a sequence of Scenes, read on demand, that knows the names of its classes."""
+    """What a registered data set is: a sequence of Scenes, read on demand, that knows the names of its classes.
+
+    Optional, and used where it is there: ``ids``, the id of every scene; ``views(index)``, the views of a scene without
+    reading its points; ``subset_options``, the names of options that thin out a split and hold for that split only.
+    """
 
     name: str
     class_names: tuple[str, ...]

@@ -2,38 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 from torch.nn import functional as F
 
-from pointlift.data.scene import Pairs, Scene
 from pointlift.errors import DataError, RecipeError
-from pointlift.evaluation.base import (
-    PixelFeatures,
-    Shortlist,
-    Trial,
-    absent_classes,
-    confusion_of,
-    describe_data,
-    each,
-    generator,
-    labels_of,
-    majority_class,
-    require_labels,
-    scored,
-    scoring_in_words,
-    visibility_in_words,
-)
-from pointlift.evaluation.features import random_network, spread, student_output
+from pointlift.evaluation.base import PixelFeatures, Trial, each
+from pointlift.evaluation.features import random_network, student_output
+from pointlift.evaluation.labels import labels_of, majority_class, require_labels
 from pointlift.evaluation.metrics import Confusion
+from pointlift.evaluation.protocol import absent_classes, describe_data, scoring_in_words
+from pointlift.evaluation.sampling import Shortlist, generator, spread
+from pointlift.evaluation.scoring import confusion_of, scored
+from pointlift.evaluation.visibility import Visibility, visible_features
 from pointlift.registry import PROTOCOLS
-
-if TYPE_CHECKING:
-    from pointlift.students.base import Student
-
+from pointlift.students.base import Student
 
 VISIBLE = ", visible points"
 
@@ -42,10 +29,10 @@ VISIBLE = ", visible points"
 def exemplar(
     trial: Trial,
     *,
-    samples_per_class: int | None = None,
-    min_depth: float = 1.0,
-    occlusion: float | None = None,
-    normalization_scans: int = 8,
+    samples_per_class: PositiveInt | None = None,
+    min_depth: NonNegativeFloat = 1.0,
+    occlusion: PositiveFloat | None = None,
+    normalization_scans: PositiveInt = 8,
 ) -> dict[str, Any]:
     """Nearest class prototype, prototypes being mean teacher features of labelled training pixels.
 
@@ -67,12 +54,10 @@ def exemplar(
     Raises:
         DataError: labels are missing. RecipeError: the student's features cannot be compared with the teacher's.
     """
-    if samples_per_class is not None and samples_per_class < 1:
-        raise RecipeError(f"samples_per_class is {samples_per_class}; it must be at least 1, or null for all")
     require_labels(trial)
+    visibility = Visibility(min_depth, occlusion)
     pixel_features = trial.pixel_features()
-    options: dict[str, Any] = {"min_depth": min_depth, "occlusion": occlusion}
-    prototypes, counts = class_prototypes(trial, pixel_features, samples_per_class, options)
+    prototypes, counts = class_prototypes(trial, pixel_features, samples_per_class, visibility)
     if trial.student.out_channels != prototypes.shape[1]:
         raise RecipeError(
             f"the student gives {trial.student.out_channels} channels and the teacher {prototypes.shape[1]}; exemplar "
@@ -81,25 +66,36 @@ def exemplar(
     network, network_in_words = random_network(trial, spread(range(len(trial.train)), normalization_scans))
     majority = majority_class(counts["points"])
     networks = {"student": trial.student, "random network": network}
-    confusions = _confusions(trial, networks, prototypes, majority, pixel_features, options)
-    samples = dict(zip(trial.class_names, counts["samples"].tolist(), strict=True))
+    confusions = _confusions(trial, networks, prototypes, majority, pixel_features, visibility)
     protocol = {
+        **_prototypes_in_words(trial, counts["samples"], samples_per_class),
+        **_prediction_in_words(visibility),
+        "random network": network_in_words,
+        "majority class": trial.class_names[majority],
+    }
+    return {"protocol": protocol, "results": {name: scored(confusion) for name, confusion in confusions.items()}}
+
+
+def _prototypes_in_words(trial: Trial, samples: np.ndarray, samples_per_class: int | None) -> dict[str, Any]:
+    return {
         "task": "exemplar",
         **describe_data(trial),
         **scoring_in_words(),
         "prototypes": "one per class: L2-normalised mean of the L2-normalised teacher features at the pixels of "
         "labelled training points; a point seen by several views gives one pixel in each",
-        "samples of each class": samples,
+        "samples of each class": dict(zip(trial.class_names, samples.tolist(), strict=True)),
         "samples_per_class": samples_per_class,
-        **absent_classes(trial, counts["samples"]),
+        **absent_classes(trial, samples),
+    }
+
+
+def _prediction_in_words(visibility: Visibility) -> dict[str, Any]:
+    return {
         "prediction": "the class, of those with a prototype, whose prototype has the highest cosine to the point's "
         "feature; the student has seen no label",
-        "visible points": visibility_in_words(min_depth, occlusion),
-        **options,
-        "random network": network_in_words,
-        "majority class": trial.class_names[majority],
+        "visible points": visibility.in_words(),
+        **visibility._asdict(),
     }
-    return {"protocol": protocol, "results": {name: scored(confusion) for name, confusion in confusions.items()}}
 
 
 def _confusions(
@@ -108,14 +104,14 @@ def _confusions(
     prototypes: Tensor,
     majority: int,
     pixel_features: PixelFeatures,
-    options: dict[str, Any],
+    visibility: Visibility,
 ) -> dict[str, Confusion]:
     """Confusion of every row over the test scans: all labelled points, then those that a view sees."""
     rows = [*networks, "majority class"]
     names = [*rows, "teacher" + VISIBLE, *(name + VISIBLE for name in rows)]
     confusions = {name: confusion_of(trial) for name in names}
     for scene in each(trial, trial.test, "test scans"):
-        seen, teacher = visible_features(scene, scene.pairs(**options), pixel_features)
+        seen, teacher = visible_features(scene, visibility.pairs(scene), pixel_features)
         predictions = {
             name: nearest(student_output(network, scene, trial.device), prototypes)
             for name, network in networks.items()
@@ -130,47 +126,47 @@ def _confusions(
 
 
 def class_prototypes(
-    trial: Trial, pixel_features: PixelFeatures, samples_per_class: int | None, pair_options: dict[str, Any]
+    trial: Trial, pixel_features: PixelFeatures, samples_per_class: int | None, visibility: Visibility
 ) -> tuple[Tensor, dict[str, np.ndarray]]:
     """Prototypes (C, D), rows of NaN for classes without a sample, and per class (C,) ``samples`` used and ``points``.
 
     Two passes: the first draws the pixels from labels and pairs alone, the second asks the teacher at those only.
     """
     num_classes = len(trial.class_names)
-    shortlist = Shortlist(num_classes, samples_per_class)
-    points = np.zeros(num_classes, np.int64)
-    for number, scene in enumerate(each(trial, trial.train, "labelled pixels")):
-        labels = labels_of(scene, "training", num_classes)
-        points += np.bincount(labels[labels >= 0], minlength=num_classes)
-        labels_of_pairs = labels[scene.pairs(**pair_options).point_index]
-        if samples_per_class is not None:
-            rng = generator(trial.seed, "exemplars", scene.id)
-            shortlist.offer(number, np.arange(len(labels_of_pairs)), labels_of_pairs, rng)
+    shortlist, points = _draw_pixels(trial, samples_per_class, visibility)
     sums: Tensor | None = None
     samples = np.zeros(num_classes, np.int64)
     for number, scene in enumerate(each(trial, trial.train, "prototypes")):
-        pairs = scene.pairs(**pair_options)
-        labels_of_pairs = labels_of(scene, "training", num_classes)[pairs.point_index]
-        used = np.flatnonzero(labels_of_pairs >= 0) if samples_per_class is None else shortlist.of_scene(number)[0]
+        pairs = visibility.pairs(scene)
+        labels = labels_of(scene, "training", num_classes)[pairs.point_index]
+        used = np.flatnonzero(labels >= 0) if shortlist is None else shortlist.of_scene(number)[0]
         if len(used) == 0:
             continue
-        kept = torch.from_numpy(labels_of_pairs[used])
-        unit = F.normalize(pixel_features(scene, Pairs(*(part[used] for part in pairs))).double(), dim=1)
+        unit = F.normalize(pixel_features(scene, pairs.take(used)).double(), dim=1)
         sums = torch.zeros(num_classes, unit.shape[1], dtype=torch.float64) if sums is None else sums
-        sums.index_add_(0, kept, unit)
-        samples += np.bincount(kept, minlength=num_classes)
+        sums.index_add_(0, torch.from_numpy(labels[used]), unit)
+        samples += np.bincount(labels[used], minlength=num_classes)
     if sums is None:
         raise DataError("no labelled point of the training scans is seen by an image, so no class has an exemplar")
     prototypes = F.normalize(sums / torch.from_numpy(samples)[:, None], dim=1)  # 0/0 is NaN: no prototype
     return prototypes.float(), {"samples": samples, "points": points}
 
 
-def visible_features(scene: Scene, pairs: Pairs, pixel_features: PixelFeatures) -> tuple[np.ndarray, Tensor]:
-    """Points (V,) int64 that a view sees, ascending, and the mean of their unit teacher features over views (V, D)."""
-    seen, row = np.unique(pairs.point_index, return_inverse=True)
-    unit = F.normalize(pixel_features(scene, pairs).float(), dim=1)
-    sums = torch.zeros(len(seen), unit.shape[1]).index_add_(0, torch.from_numpy(row.reshape(-1)), unit)
-    return seen, sums / torch.from_numpy(np.bincount(row.reshape(-1), minlength=len(seen)))[:, None]
+def _draw_pixels(
+    trial: Trial, samples_per_class: int | None, visibility: Visibility
+) -> tuple[Shortlist | None, np.ndarray]:
+    """The pairs to use, None for all, which no memory need hold; and the number of labelled points (C,)."""
+    num_classes = len(trial.class_names)
+    shortlist = None if samples_per_class is None else Shortlist(num_classes, samples_per_class)
+    points = np.zeros(num_classes, np.int64)
+    for number, scene in enumerate(each(trial, trial.train, "labelled pixels")):
+        labels = labels_of(scene, "training", num_classes)
+        points += np.bincount(labels[labels >= 0], minlength=num_classes)
+        if shortlist is not None:
+            labels_of_pairs = labels[visibility.pairs(scene).point_index]
+            rng = generator(trial.seed, "exemplars", scene.id)
+            shortlist.offer(number, np.arange(len(labels_of_pairs)), labels_of_pairs, rng)
+    return shortlist, points
 
 
 def nearest(features: Tensor, prototypes: Tensor) -> Tensor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,9 +12,7 @@ from torch import Tensor, nn
 from pointlift.data.batch import Batch
 from pointlift.data.scene import Scene
 from pointlift.evaluation.base import Trial, each
-
-if TYPE_CHECKING:
-    from pointlift.students.base import Student
+from pointlift.students.base import Student
 
 Source = Callable[[Scene], dict[str, Tensor]]
 """A scene with N points -> named feature matrices (N, D) float32 on the CPU."""
@@ -79,20 +76,17 @@ def settle_normalization(student: Student, scenes: Iterable[Scene], device: torc
     """
     layers = [part for part in student.modules() if isinstance(part, (nn.BatchNorm1d, nn.SyncBatchNorm))]
     momenta = [layer.momentum for layer in layers]
-    modes = {part: part.training for part in student.modules()}
     seen = 0
     for layer in layers:
         layer.reset_running_stats()
-    student.train()
-    with torch.no_grad():
+    with evaluating(student):  # puts the mode of every layer back
+        student.train()
         for seen, scene in enumerate(scenes, start=1):
             for layer in layers:
                 layer.momentum = 1.0 / seen  # the running average of the scans so far
             student(Batch.from_scenes([scene]).to(device))
     for layer, momentum in zip(layers, momenta, strict=True):
         layer.momentum = momentum
-    for part, training in modes.items():
-        part.training = training
     return seen
 
 
@@ -104,12 +98,6 @@ def random_network(trial: Trial, scans: Sequence[int]) -> tuple[Student, str]:
         f"the same network with random weights (seed {trial.seed}); its batch statistics are averaged over {settled} "
         "training scans, which takes no labels"
     )
-
-
-def spread(chosen: Sequence[int], count: int) -> list[int]:
-    """At most ``count`` of ``chosen``, evenly spread, with both ends; at least one."""
-    picked = np.linspace(0, len(chosen) - 1, min(max(count, 1), len(chosen))).round().astype(int)
-    return [chosen[index] for index in picked]
 
 
 def raw_features(scene: Scene) -> Tensor:

@@ -5,60 +5,52 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
-from typing import Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from pointlift.data.scene import Scene
-from pointlift.evaluation.base import (
-    Trial,
-    absent_classes,
-    confusion_of,
-    describe_data,
-    each,
-    generator,
-    labels_of,
-    majority_class,
-    majority_row,
-    require_labels,
-    require_positive,
-    scored,
-    scoring_in_words,
-    subset,
-    subset_in_words,
-)
+from pointlift.evaluation.base import Trial, each
 from pointlift.evaluation.features import (
     Source,
     random_network,
     raw_source,
     raw_source_in_words,
-    spread,
     student_source,
 )
-from pointlift.evaluation.probe import Probe, ProbeOptions, train_probe
+from pointlift.evaluation.labels import labels_of, majority_class, require_labels
+from pointlift.evaluation.probe import ClassWeights, Probe, ProbeOptions, train_probe
+from pointlift.evaluation.protocol import absent_classes, describe_data, scoring_in_words, subset_in_words
+from pointlift.evaluation.sampling import generator, spread, subset
+from pointlift.evaluation.scoring import confusions, majority_row, scored
 from pointlift.registry import PROTOCOLS
+from pointlift.students.base import Student
 
 DECODER = "student, decoder"
 RANDOM_DECODER = "random network, decoder"
+
+Sources = dict[str, tuple[Source, int | None]]
+"""What is probed, by name: the features, and the width of the probe's hidden layer."""
 
 
 @PROTOCOLS.register("linear-probe")
 def linear_probe(
     trial: Trial,
     *,
-    fraction: float = 1.0,
-    points_per_scene: int | None = None,
-    max_points: int = 500_000,
-    classifier_epochs: int = 10,
-    minimum_steps: int = 1000,
-    learning_rate: float = 1e-2,
-    weight_decay: float = 1e-4,
-    batch_size: int = 4096,
-    class_weights: Literal["none", "sqrt", "balanced"] = "none",
-    normalization_scans: int = 8,
-    raw_mlp: int | None = None,
+    fraction: Annotated[float, Field(gt=0, le=1)] = 1.0,
+    points_per_scene: PositiveInt | None = None,
+    max_points: PositiveInt = 500_000,
+    classifier_epochs: PositiveInt = 10,
+    minimum_steps: PositiveInt = 1000,
+    learning_rate: PositiveFloat = 1e-2,
+    weight_decay: NonNegativeFloat = 1e-4,
+    batch_size: PositiveInt = 4096,
+    class_weights: ClassWeights = "none",
+    normalization_scans: PositiveInt = 8,
+    raw_mlp: PositiveInt | None = None,
 ) -> dict[str, Any]:
     """Linear classifier on frozen features: the student's beside a random network's and hand-made ones.
 
@@ -83,32 +75,50 @@ def linear_probe(
         ``feature_dim``, ``steps``, ``training_loss``.
 
     Raises:
-        DataError: labels are missing in either split. RecipeError: an impossible ``fraction``.
+        DataError: labels are missing in either split.
     """
-    require_positive("linear-probe", max_points=max_points, batch_size=batch_size, learning_rate=learning_rate)
-    require_positive("linear-probe", classifier_epochs=classifier_epochs, minimum_steps=minimum_steps)
-    if points_per_scene is not None:
-        require_positive("linear-probe", points_per_scene=points_per_scene)
+    require_labels(trial)
     options = ProbeOptions(classifier_epochs, minimum_steps, learning_rate, weight_decay, batch_size, class_weights)
     chosen = subset(len(trial.train), fraction)
-    per_scene = max(1, max_points // len(chosen))
-    per_scene = per_scene if points_per_scene is None else min(points_per_scene, per_scene)
-    require_labels(trial)
+    per_scene = min(points_per_scene or max_points, max(1, max_points // len(chosen)))
     network, network_in_words = random_network(trial, spread(chosen, normalization_scans))
-    sources: list[tuple[str, Source, int | None]] = [
-        ("student", student_source(trial.student, trial.device, "student", DECODER), None),
-        ("random network", student_source(network, trial.device, "random network", RANDOM_DECODER), None),
-        ("hand-made", raw_source, None),
-    ]
-    if raw_mlp is not None:
-        sources.append(("hand-made, MLP", _renamed(raw_source, ", MLP"), raw_mlp))
-    results: dict[str, Any] = {}
-    for what, source, hidden in sources:
-        training = collect(trial, source, chosen, per_scene, what)
-        counts = np.bincount(training.labels.numpy(), minlength=len(trial.class_names))
-        results |= _probe_rows(trial, source, training, options, hidden, what)
+    sources = _sources(trial, network, raw_mlp)
+    results, counts = _learned_rows(trial, sources, chosen, per_scene, options)
     results["majority class"] = majority_row(trial, majority_class(counts))
     protocol = {
+        **_data_in_words(trial, counts, per_scene, fraction),
+        **_classifier_in_words(raw_mlp),
+        **asdict(options) | {"fraction": fraction},
+        **_features_in_words(trial, network_in_words),
+    }
+    return {"protocol": protocol, "results": results}
+
+
+def _learned_rows(
+    trial: Trial, sources: Sources, chosen: Sequence[int], per_scene: int, options: ProbeOptions
+) -> tuple[dict[str, Any], np.ndarray]:
+    """Every row that learns from labels, and the number of training points (C,) of each class, the same for all."""
+    results: dict[str, Any] = {}
+    for what, (source, hidden) in sources.items():
+        training = collect(trial, source, chosen, per_scene, what)
+        counts = training.counts(len(trial.class_names))
+        results |= _probe_rows(trial, source, training, options, hidden, what)
+    return results, counts
+
+
+def _sources(trial: Trial, network: Student, raw_mlp: int | None) -> Sources:
+    sources: Sources = {
+        "student": (student_source(trial.student, trial.device, "student", DECODER), None),
+        "random network": (student_source(network, trial.device, "random network", RANDOM_DECODER), None),
+        "hand-made": (raw_source, None),
+    }
+    if raw_mlp is not None:
+        sources["hand-made, MLP"] = (_renamed(raw_source, ", MLP"), raw_mlp)
+    return sources
+
+
+def _data_in_words(trial: Trial, counts: np.ndarray, per_scene: int, fraction: float) -> dict[str, Any]:
+    return {
         "task": "linear-probe",
         **describe_data(trial),
         **scoring_in_words(),
@@ -116,12 +126,7 @@ def linear_probe(
         "training points": f"{int(counts.sum())}: up to {per_scene} labelled points of each scan, drawn without "
         "replacement from (seed, scan), the same for every row",
         **absent_classes(trial, counts),
-        **_classifier_in_words(raw_mlp),
-        **asdict(options),
-        "fraction": fraction,
-        **_features_in_words(trial, network_in_words),
     }
-    return {"protocol": protocol, "results": results}
 
 
 def _classifier_in_words(raw_mlp: int | None) -> dict[str, str]:
@@ -168,6 +173,10 @@ class TrainingPoints:
         """All labels so far."""
         return torch.cat(self._labels)
 
+    def counts(self, num_classes: int) -> np.ndarray:
+        """Points (C,) of each class."""
+        return np.bincount(self.labels.numpy(), minlength=num_classes)
+
     def names(self) -> list[str]:
         """The names of the feature matrices that are still held."""
         return list(self._features)
@@ -186,7 +195,7 @@ def collect(trial: Trial, source: Source, chosen: Sequence[int], per_scene: int,
         if len(rows) > per_scene:
             rows = np.sort(generator(trial.seed, "probe points", scene.id).choice(rows, per_scene, replace=False))
         training.add(source(scene), rows, labels)
-    majority_class(np.bincount(training.labels.numpy(), minlength=1))  # a DataError if nothing is labelled
+    majority_class(training.counts(1))  # a DataError if nothing is labelled
     return training
 
 
@@ -211,14 +220,12 @@ def _probe_rows(
         )
         rows[name] = {"training_points": len(labels), "feature_dim": features.shape[1]}
         rows[name] |= {"steps": probes[name].steps, "training_loss": probes[name].loss}
-    confusions = {name: confusion_of(trial) for name in probes}
-    for scene in each(trial, trial.test, f"test features: {what}"):
-        features_of_scene = source(scene)
-        predictions = {name: probe.predict(features_of_scene[name]) for name, probe in probes.items()}
-        labels_of_scene = labels_of(scene, "test", len(trial.class_names))
-        for name, predicted in predictions.items():
-            confusions[name].update(predicted, labels_of_scene)
-    return {name: {**scored(confusions[name]), **rows[name]} for name in probes}
+
+    def predict(scene: Scene) -> dict[str, Tensor]:
+        return {name: probes[name].predict(values) for name, values in source(scene).items()}
+
+    found = confusions(trial, predict, f"test features: {what}")
+    return {name: {**scored(found[name]), **rows[name]} for name in probes}
 
 
 def _renamed(source: Source, suffix: str) -> Source:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils import skip_init
 
 from pointlift.errors import DataError
 
 ClassWeights = Literal["none", "sqrt", "balanced"]
 
 
-@dataclass
+@dataclass(frozen=True)
 class ProbeOptions:
     """How a probe is trained; `train_probe` says what each one means."""
 
@@ -79,22 +82,17 @@ def train_probe(
     """
     if len(labels) == 0:
         raise DataError("there is no labelled point to train a classifier on")
-    mean, scale = _standardisation(features)
-    mean, scale = mean.to(device), scale.to(device)
+    mean, scale = (values.to(device) for values in _standardisation(features))
     counts = torch.bincount(labels, minlength=num_classes)
-    order = torch.Generator().manual_seed(seed)
-    network = _network(features.shape[1], num_classes, hidden, order).to(device)
+    draws = torch.Generator().manual_seed(seed)
+    network = _network(features.shape[1], num_classes, hidden, draws).to(device)
     weights = _class_weights(counts, options.class_weights).to(device)
-    batch = min(options.batch_size, len(labels))
-    per_epoch = math.ceil(len(labels) / batch)
+    per_epoch = math.ceil(len(labels) / options.batch_size)
     steps = max(options.minimum_steps, options.epochs * per_epoch)
     optimizer = torch.optim.AdamW(network.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 0.5 * (1 + math.cos(math.pi * step / steps)))
-    recent: list[float] = []
-    for step in range(steps):
-        if step % per_epoch == 0:
-            shuffled = torch.randperm(len(labels), generator=order)
-        rows = shuffled[step % per_epoch * batch : (step % per_epoch + 1) * batch]
+    recent: deque[float] = deque(maxlen=per_epoch)
+    for step, rows in enumerate(islice(_batches(len(labels), options.batch_size, draws), steps), start=1):
         inputs = features[rows].to(device).sub_(mean).mul_(scale)  # in place: the rows are a copy already
         targets = labels[rows].to(device)
         loss = (F.cross_entropy(network(inputs), targets, reduction="none") * weights[targets]).mean()
@@ -102,9 +100,15 @@ def train_probe(
         loss.backward()
         optimizer.step()
         schedule.step()
-        recent = [*recent, loss.item()][-per_epoch:]
-        progress(step + 1, steps)
+        recent.append(loss.item())
+        progress(step, steps)
     return Probe(network, mean, scale, (counts == 0).to(device), steps, sum(recent) / len(recent))
+
+
+def _batches(count: int, batch_size: int, draws: torch.Generator) -> Iterator[Tensor]:
+    """Rows of one batch after the other, without end; every epoch in another order."""
+    while True:
+        yield from torch.randperm(count, generator=draws).split(batch_size)
 
 
 def _standardisation(features: Tensor) -> tuple[Tensor, Tensor]:
@@ -121,14 +125,14 @@ def _standardisation(features: Tensor) -> tuple[Tensor, Tensor]:
     return mean.float(), scale.float()
 
 
-def _network(width: int, num_classes: int, hidden: int | None, generator: torch.Generator) -> nn.Module:
-    last = nn.Linear(hidden or width, num_classes)
+def _network(width: int, num_classes: int, hidden: int | None, draws: torch.Generator) -> nn.Module:
+    last = skip_init(nn.Linear, hidden or width, num_classes)  # torch's own start would draw from the global generator
     nn.init.zeros_(last.weight)
     nn.init.zeros_(last.bias)
     if hidden is None:
         return last
-    first = nn.Linear(width, hidden)
-    nn.init.kaiming_normal_(first.weight, nonlinearity="relu", generator=generator)
+    first = skip_init(nn.Linear, width, hidden)
+    nn.init.kaiming_normal_(first.weight, nonlinearity="relu", generator=draws)
     nn.init.zeros_(first.bias)
     return nn.Sequential(first, nn.ReLU(), last)
 

@@ -2,41 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from pointlift import structure as measures
-from pointlift.data.scene import Pairs
-from pointlift.errors import DataError, RecipeError
-from pointlift.evaluation.base import (
-    Shortlist,
-    Trial,
-    describe_data,
-    each,
-    generator,
-    labels_of,
-    require_labels,
-    require_positive,
-    visibility_in_words,
-)
-from pointlift.evaluation.exemplar import visible_features
-from pointlift.evaluation.features import random_network, spread, student_output
+from pointlift.errors import DataError
+from pointlift.evaluation.base import Trial, each
+from pointlift.evaluation.features import random_network, student_output
+from pointlift.evaluation.labels import labels_of, require_labels
+from pointlift.evaluation.protocol import describe_data
+from pointlift.evaluation.sampling import Shortlist, generator, spread
+from pointlift.evaluation.visibility import Visibility, visible_features
 from pointlift.registry import PROTOCOLS
+from pointlift.students.base import Student
 
 
 @PROTOCOLS.register("structure")
 def structure(
     trial: Trial,
     *,
-    points_per_class: int = 5000,
-    pair_points: int = 20_000,
-    t: float = 2.0,
-    min_depth: float = 1.0,
-    occlusion: float | None = None,
-    normalization_scans: int = 8,
+    points_per_class: Annotated[int, Field(ge=2)] = 5000,
+    pair_points: Annotated[int, Field(ge=2)] = 20_000,
+    t: PositiveFloat = 2.0,
+    min_depth: NonNegativeFloat = 1.0,
+    occlusion: PositiveFloat | None = None,
+    normalization_scans: PositiveInt = 8,
 ) -> dict[str, Any]:
     """Uniformity, tolerance and gaps between student and teacher at the same points (``methods.md`` A.5).
 
@@ -58,33 +52,38 @@ def structure(
     Raises:
         DataError: labels are missing, no labelled test point is visible, or features have no direction.
     """
-    if points_per_class < 2 or pair_points < 2:
-        raise RecipeError("points_per_class and pair_points must be at least 2: the measures compare pairs of points")
     require_labels(trial)
-    require_positive("structure", t=t)
-    options: dict[str, Any] = {"min_depth": min_depth, "occlusion": occlusion}
+    visibility = Visibility(min_depth, occlusion)
     network, network_in_words = random_network(trial, spread(range(len(trial.train)), normalization_scans))
     networks = {"student": trial.student, "random network": network}
-    features, labels = sampled_features(trial, networks, points_per_class, options)
+    features, labels = sampled_features(trial, networks, points_per_class, visibility)
     if len(labels) < 2 or np.bincount(labels).max() < 2:
         raise DataError("fewer than two labelled test points of any class are seen by an image; structure needs pairs")
     paired = balanced(labels, pair_points, generator(trial.seed, "structure pairs"))
-    results: dict[str, Any] = {}
+    results: dict[str, Any] = {"teacher": None}  # the first row
     for name in networks:
         results[name], results["teacher"] = _compare(features[name], features["teacher"], labels, paired, t)
     protocol = {
+        **_points_in_words(trial, labels, paired, points_per_class, visibility),
+        **_measures_in_words(t, len(paired)),
+        "random network": network_in_words,
+        **{"points_per_class": points_per_class, "pair_points": pair_points, "t": t, **visibility._asdict()},
+    }
+    return {"protocol": protocol, "results": results}
+
+
+def _points_in_words(
+    trial: Trial, labels: np.ndarray, paired: np.ndarray, points_per_class: int, visibility: Visibility
+) -> dict[str, Any]:
+    return {
         "task": "structure",
         **describe_data(trial),
         "points": f"visible labelled test points, up to {points_per_class} per class, drawn from (seed, scan) over all "
         "scans together; the same points for student, teacher and random network",
-        "visible": visibility_in_words(min_depth, occlusion),
+        "visible": visibility.in_words(),
         "points of each class": _by_class(trial, labels),
         "points of each class for uniformity and relational gap": _by_class(trial, labels[paired]),
-        **_measures_in_words(t, len(paired)),
-        "random network": network_in_words,
-        **{"points_per_class": points_per_class, "pair_points": pair_points, "t": t, **options},
     }
-    return {"protocol": protocol, "results": {name: results[name] for name in ("teacher", *networks)}}
 
 
 def _by_class(trial: Trial, labels: np.ndarray) -> dict[str, int]:
@@ -106,33 +105,36 @@ def _measures_in_words(t: float, pair_points: int) -> dict[str, str]:
 
 
 def sampled_features(
-    trial: Trial, networks: dict[str, Any], points_per_class: int, pair_options: dict[str, Any]
+    trial: Trial, networks: dict[str, Student], points_per_class: int, visibility: Visibility
 ) -> tuple[dict[str, Tensor], np.ndarray]:
     """Features (N, D) of each network and of ``teacher`` at the same N drawn test points, and their labels (N,)."""
-    num_classes = len(trial.class_names)
-    shortlist = Shortlist(num_classes, points_per_class)
-    for number, scene in enumerate(each(trial, trial.test, "visible points")):
-        seen = np.unique(scene.pairs(**pair_options).point_index)
-        labels = labels_of(scene, "test", num_classes)[seen]
-        shortlist.offer(number, seen, labels, generator(trial.seed, "structure points", scene.id))
+    shortlist = _draw_points(trial, points_per_class, visibility)
+    if shortlist.counts().sum() == 0:
+        raise DataError("no labelled point of the test scans is seen by an image; structure compares such points")
     pixel_features = trial.pixel_features()
     gathered: dict[str, list[Tensor]] = {name: [] for name in ("teacher", *networks)}
-    drawn = [np.zeros(0, np.int64)]
+    drawn: list[np.ndarray] = []
     for number, scene in enumerate(each(trial, trial.test, "features")):
         points, labels = shortlist.of_scene(number)
         if len(points) == 0:
             continue
-        pairs = scene.pairs(**pair_options)
+        pairs = visibility.pairs(scene)
         mine = np.isin(pairs.point_index, points)
-        seen, teacher = visible_features(scene, Pairs(*(part[mine] for part in pairs)), pixel_features)
-        assert np.array_equal(seen, points)
-        gathered["teacher"].append(teacher)
+        gathered["teacher"].append(visible_features(scene, pairs.take(mine), pixel_features)[1])
         for name, network in networks.items():
             gathered[name].append(student_output(network, scene, trial.device)[torch.from_numpy(points)])
         drawn.append(labels)
-    if len(drawn) == 1:
-        raise DataError("no labelled point of the test scans is seen by an image; structure compares such points")
     return {name: torch.cat(parts) for name, parts in gathered.items()}, np.concatenate(drawn)
+
+
+def _draw_points(trial: Trial, points_per_class: int, visibility: Visibility) -> Shortlist:
+    num_classes = len(trial.class_names)
+    shortlist = Shortlist(num_classes, points_per_class)
+    for number, scene in enumerate(each(trial, trial.test, "visible points")):
+        seen = np.unique(visibility.pairs(scene).point_index)
+        labels = labels_of(scene, "test", num_classes)[seen]
+        shortlist.offer(number, seen, labels, generator(trial.seed, "structure points", scene.id))
+    return shortlist
 
 
 def balanced(labels: np.ndarray, limit: int, rng: np.random.Generator) -> np.ndarray:

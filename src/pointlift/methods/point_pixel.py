@@ -117,6 +117,7 @@ class PointPixel(Method):
     def prepare(self, scenes: Sequence[Scene], progress: Progress | None = None) -> None:
         """Compute the teacher's features of every image once, if they are cached."""
         self.pixel_features.teacher.to(next(self.student.parameters()).device)
+        _require_images(scenes)
         if self.pixel_features.cache is not None:
             report = None if progress is None else lambda done, total: progress("teacher features", done, total)
             self.pixel_features.precompute(scenes, report)
@@ -158,6 +159,17 @@ class PointPixel(Method):
         if self.shuffle_pairs:
             targets = permuted_rows(targets, batch.seed)
         return {"loss": global_loss(self.loss, self.student(batch.points, batch.rows), targets)}
+
+
+def _require_images(scenes: Sequence[Scene]) -> None:
+    """Say at once, where that is cheap, which scenes have nothing to learn from."""
+    views, ids = getattr(scenes, "views", None), getattr(scenes, "ids", None)
+    if views is None or ids is None:
+        return
+    blind = [name for index, name in enumerate(ids) if not views(index)]
+    if blind:
+        named = ", ".join(blind[:3]) + (", …" if len(blind) > 3 else "")
+        raise DataError(f"{len(blind)} of {len(ids)} scenes have no image, and distillation needs one: {named}")
 
 
 def draw_pairs(pairs: Pairs, count: int, rng: np.random.Generator) -> Pairs:

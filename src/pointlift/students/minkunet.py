@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -20,6 +21,7 @@ from pointlift.students.sparse.layers import (
 )
 from pointlift.students.sparse.voxelize import Voxelization, voxelize
 
+Positive = Annotated[float, Field(gt=0)]
 Input = Literal["features", "height", "offset", "ones"]
 STEM_PLANES = 32
 INPUT_WIDTHS = {"height": 1, "offset": 3, "ones": 1}
@@ -187,12 +189,12 @@ def minkunet14(
     in_channels: int,
     out_channels: int,
     *,
-    width: float = 1.0,
-    voxel_size: float = 0.1,
+    width: Positive = 1.0,
+    voxel_size: Positive = 0.1,
     head: Literal["linear", "mlp"] = "linear",
     stem_kernel: Literal[3, 5] = 5,
-    bn_momentum: float = 0.05,
-    inputs: tuple[Input, ...] = ("features",),
+    bn_momentum: Annotated[float, Field(gt=0, le=1)] = 0.05,
+    inputs: Annotated[tuple[Input, ...], Field(min_length=1)] = ("features",),
 ) -> MinkUNet:
     """MinkUNet with one residual block per stage, the smaller sibling of Res16UNet34C.
 
@@ -218,12 +220,12 @@ def minkunet34(
     in_channels: int,
     out_channels: int,
     *,
-    width: float = 1.0,
-    voxel_size: float = 0.1,
+    width: Positive = 1.0,
+    voxel_size: Positive = 0.1,
     head: Literal["linear", "mlp"] = "linear",
     stem_kernel: Literal[3, 5] = 5,
-    bn_momentum: float = 0.05,
-    inputs: tuple[Input, ...] = ("features",),
+    bn_momentum: Annotated[float, Field(gt=0, le=1)] = 0.05,
+    inputs: Annotated[tuple[Input, ...], Field(min_length=1)] = ("features",),
 ) -> MinkUNet:
     """MinkUNet34 (Res16UNet34C), the backbone of SLidR and of most image-to-LiDAR distillation.
 

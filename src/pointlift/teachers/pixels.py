@@ -83,10 +83,11 @@ class PixelFeatures:
             raise ValueError("there is no cache to fill")
         if self.cache.folder is not None:
             remove_stale(self.cache.folder)
+        views_of = getattr(scenes, "views", lambda index: scenes[index].views)
         computed = 0
         waiting: list[View] = []
         for done, index in enumerate(range(len(scenes)), start=1):
-            waiting += scenes[index].views
+            waiting += views_of(index)
             if len(waiting) >= batch_size or done == len(scenes):
                 computed += self.cache.fill(waiting)
                 waiting = []

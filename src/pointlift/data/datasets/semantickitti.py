@@ -10,9 +10,10 @@ import os
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
+from pydantic import Field
 
 from pointlift.data.augmentation import in_sector
 from pointlift.data.scene import Scene, View
@@ -92,18 +93,19 @@ class SemanticKITTI(Sequence[Scene]):
         *,
         root: Path,
         split: Literal["train", "val", "test", "all"] = "train",
-        sequences: list[str] | None = None,
-        frame_step: int = 1,
+        sequences: list[str | int] | None = None,
+        frame_step: Annotated[int, Field(ge=1)] = 1,
         sector: tuple[float, float] | None = None,
-        ego_radius: float = 0.0,
+        ego_radius: Annotated[float, Field(ge=0)] = 0.0,
         camera: Literal["image_2", "image_3"] = "image_2",
     ) -> None:
         if frame_step < 1:
             raise DataError(f"semantickitti: frame_step must be at least 1, not {frame_step}")
-        self.root, self.split, self.camera = Path(root), split, camera
+        self.root, self.split, self.camera = Path(root).expanduser(), split, camera
         self.sector, self.ego_radius = sector, ego_radius
         folder = _sequences_folder(self.root)
-        scans = [scan for name in _chosen(folder, split, sequences) for scan in _scans(folder / name, camera)]
+        names = None if sequences is None else [str(name).zfill(2) for name in sequences]  # YAML reads 00 as 0
+        scans = [scan for name in _chosen(folder, split, names) for scan in _scans(folder / name, camera)]
         self._scans = scans[::frame_step]
         self._calibrations: dict[Path, dict[str, np.ndarray]] = {}
         self._poses: dict[Path, np.ndarray] = {}
@@ -130,9 +132,13 @@ class SemanticKITTI(Sequence[Scene]):
         if scan.labels is not None:
             files["labels"] = files["instances"] = scan.labels
             scene.labels, scene.instances = _read_labels(scan.labels, len(cloud))
-        if scan.image is not None:
-            scene.views.append(self._view(scan))
+        scene.views = self.views(index)
         return self._crop(scene.validate())
+
+    def views(self, index: int) -> list[View]:
+        """The views of scene ``index``, without reading its points; empty if it has no image."""
+        scan = self._scans[index]
+        return [] if scan.image is None else [self._view(scan)]
 
     def _view(self, scan: _Scan) -> View:
         """K is the left 3 x 3 of P; its fourth column, divided by K, shifts the rectified camera 0 to this one."""

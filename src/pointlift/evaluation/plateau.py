@@ -1,0 +1,117 @@
+"""Training until held-out scans no longer improve, then a cool-down from the best weights."""
+
+from __future__ import annotations
+
+import math
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from pointlift.errors import DataError
+from pointlift.evaluation.base import Trial, each
+from pointlift.evaluation.labels import labels_of
+from pointlift.evaluation.sampling import Chosen
+from pointlift.evaluation.scoring import confusion_of
+from pointlift.methods.base import Method
+from pointlift.methods.segmentation import Segmentation
+from pointlift.train import TrainOptions, fit
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long to train, and when to stop; `finetune` says what each one means."""
+
+    steps: int
+    minimum_steps: int
+    evaluate_every: int
+    patience: int
+    min_improvement: float
+    cooldown: float
+
+
+class PlateauError(Exception):
+    """Leaves the training loop when the held-out scans no longer improve."""
+
+
+@dataclass
+class Watch:
+    """Scores the held-out scans from inside the loop and remembers the best weights."""
+
+    trial: Trial
+    scans: list[int]
+    budget: Budget
+    name: str
+    stops: bool = True
+    offset: int = 0
+    best: float = -math.inf
+    best_step: int = 0
+    weights: dict[str, Tensor] = field(default_factory=dict)
+    curve: list[dict[str, float]] = field(default_factory=list)
+    reference: float = -math.inf
+    stale: int = 0
+    plateaued: bool = False
+
+    def __call__(self, step: int, method: Method, metrics: dict[str, float]) -> None:
+        """Evaluate at ``step``; leaves the loop at the plateau."""
+        assert isinstance(method, Segmentation)
+        confusion = confusion_of(self.trial)
+        for scene in each(self.trial, self.trial.train, f"{self.name}: held-out scans", self.scans):
+            confusion.update(method.predict(scene), labels_of(scene, "training", len(self.trial.class_names)))
+        miou = confusion.result(min_points=1)["miou"]
+        if math.isnan(miou):
+            raise DataError("no point of the held-out training scans has a label, so nothing can decide when to stop")
+        self.curve.append({"step": self.offset + step, "held_out_miou": miou, "loss": metrics["loss"]})
+        if miou > self.best:
+            self.best, self.best_step = miou, self.offset + step
+            self.weights = {key: value.detach().cpu().clone() for key, value in method.trained.state_dict().items()}
+        self.stale = 0 if miou > self.reference + self.budget.min_improvement else self.stale + 1
+        if self.stale == 0:
+            self.reference = miou
+        if self.stops and self.stale >= self.budget.patience and step >= self.budget.minimum_steps:
+            self.plateaued = True
+            raise PlateauError
+
+    def report(self) -> dict[str, Any]:
+        """What goes into the result beside the metrics."""
+        return {
+            "plateaued": self.plateaued,
+            "best_step": self.best_step,
+            "steps": self.curve[-1]["step"],
+            "held_out_miou": self.best,
+            "curve": self.curve,
+        }
+
+
+def train_to_plateau(method: Segmentation, scans: list[int], watch: Watch, options: dict[str, Any]) -> None:
+    """Train on these training scans to the plateau, cool down, and load the best weights of all.
+
+    Constant learning rate until the held-out mIoU has not improved for ``patience`` evaluations, then a cosine to zero
+    from the best weights. ``options`` are those of `TrainOptions` but for length and schedule.
+    """
+    budget = watch.budget
+    _fit(method, scans, watch, budget.steps, {**options, "schedule": "constant"}, watch.name)
+    taken = int(watch.curve[-1]["step"])
+    method.trained.load_state_dict(watch.weights)
+    cooling = round(budget.cooldown * taken)
+    if cooling:
+        watch.stops, watch.offset = False, taken
+        cosine = {**options, "schedule": "cosine", "warmup_steps": 0}
+        _fit(method, scans, watch, cooling, cosine, f"{watch.name}, cool-down")
+        method.trained.load_state_dict(watch.weights)
+
+
+def _fit(method: Segmentation, scans: list[int], watch: Watch, steps: int, options: dict[str, Any], name: str) -> None:
+    trial = watch.trial
+    with suppress(PlateauError):
+        fit(
+            method,
+            Chosen(trial.train, scans),
+            TrainOptions(steps=steps, log_every=min(watch.budget.evaluate_every, steps), **options),
+            None,
+            seed=trial.seed + watch.offset,  # the cool-down goes on with other draws
+            progress=lambda what, done, total: trial.progress(f"{name}: {what}", done, total),
+            callbacks=[watch],
+            cpu=trial.device.type == "cpu",
+        )
