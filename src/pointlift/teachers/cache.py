@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import logging
 import os
 import time
-import uuid
 import zlib
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -19,7 +17,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialize
 from torch import Tensor
 
-from pointlift.errors import CheckpointError, DataError
+from pointlift.errors import DataError
+from pointlift.files import write_atomically
 from pointlift.teachers.base import Teacher
 from pointlift.teachers.images import teacher_size, view_features
 
@@ -174,32 +173,6 @@ class FeatureCache:
         if self.folder is not None:
             state.update(_maps=OrderedDict(), _maps_bytes=0)
         return state
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that it is there complete or not at all, whatever happens and whoever else writes it.
-
-    Raises:
-        CheckpointError: if the disk is full or the folder cannot be written; nothing is left behind.
-    """
-    temporary: Path | None = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Not tempfile: its files are for one user only, and a cache is shared.
-        temporary = path.parent / f".{path.stem}.{uuid.uuid4().hex}.tmp"
-        with temporary.open("xb") as file:
-            file.write(content)
-        os.replace(temporary, path)
-        temporary = None
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        reason = "the disk is full" if full else error.strerror or str(error)
-        raise CheckpointError(
-            f"{path.parent}: cannot write {path.name}: {reason}; make room or choose another folder"
-        ) from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
 
 
 def remove_stale(folder: Path) -> None:

@@ -1,0 +1,43 @@
+"""Files that appear complete or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import uuid
+from pathlib import Path
+
+from pointlift.errors import CheckpointError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def write_atomically(path: Path, content: bytes | str) -> None:
+    """Write a file so that it is there complete or not at all, whatever happens and whoever else writes it.
+
+    Missing folders are made. The content goes to ``.NAME.….tmp`` beside the file and is renamed; only a process that is
+    killed in between leaves that behind.
+
+    Args:
+        path: the file; one that is there already is replaced.
+        content: bytes, or text, which is written as UTF-8.
+
+    Raises:
+        CheckpointError: if the disk is full or the folder cannot be written; nothing is left behind.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Not tempfile: its files are for one user only, and run folders and caches are shared.
+        temporary = path.parent / f".{path.stem}.{uuid.uuid4().hex}.tmp"
+        with temporary.open("xb") as file:
+            file.write(data)
+        os.replace(temporary, path)
+        temporary = None
+    except OSError as error:
+        reason = "the disk is full" if error.errno in _FULL else error.strerror or str(error)
+        raise CheckpointError(f"{path}: cannot be written: {reason}; make room or choose another folder") from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
