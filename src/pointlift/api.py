@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import torch
 from pointlift import recipe as recipes
 from pointlift import run as runs
 from pointlift.evaluation.base import Trial
+from pointlift.files import write_atomically
 from pointlift.methods.base import Progress
 from pointlift.recipe import Recipe
 from pointlift.registry import DATASETS, PROTOCOLS, STUDENTS, TEACHERS
@@ -81,10 +81,7 @@ def evaluate(
         "split": split,
         **PROTOCOLS.build(task, trial, **(options or {})),
     }
-    trial.folder.mkdir(parents=True, exist_ok=True)
-    partial = trial.folder / f".{task}.partial"
-    partial.write_text(json.dumps(result, indent=1))
-    os.replace(partial, trial.folder / f"{task}.json")
+    write_atomically(trial.folder / f"{task}.json", json.dumps(result, indent=1))
     return result
 
 

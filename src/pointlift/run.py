@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -15,6 +14,7 @@ import yaml
 
 from pointlift import recipe as recipes
 from pointlift.errors import CheckpointError
+from pointlift.files import write_atomically
 from pointlift.methods.base import Method, Progress
 from pointlift.recipe import Recipe
 from pointlift.registry import DATASETS, LOSSES, METHODS, STUDENTS, TEACHERS, option_values
@@ -157,13 +157,7 @@ def _claim(folder: Path, recipe: Recipe) -> None:
             said = ", ".join(f"{key} was {old.get(key)!r} and is {new.get(key)!r}" for key in changed[:3])
             raise CheckpointError(f"{folder} holds a run of another recipe ({said}); give another --out, or delete it")
         return
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        partial = folder / f".recipe-{os.getpid()}.partial"
-        partial.write_text(yaml.safe_dump(recipe.to_dict(), sort_keys=False))
-        os.replace(partial, path)
-    except OSError as error:
-        raise CheckpointError(f"the run folder {folder} cannot be written: {error.strerror or error}") from error
+    write_atomically(path, yaml.safe_dump(recipe.to_dict(), sort_keys=False))
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
