@@ -23,7 +23,8 @@ def validated(model: type[Model], values: Mapping[str, Any], what: str = "recipe
     try:
         return model.model_validate(dict(values))
     except ValidationError as error:
-        first = error.errors()[0]
+        # a mistyped key is often what makes the right one missing, so it is said first
+        first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
         key = prefix + ".".join(str(part) for part in first["loc"])
         raise RecipeError(_explanation(first, key, model, what)) from error
 
@@ -208,5 +209,5 @@ def _text(source: str | Path) -> tuple[str, str]:
             raise RecipeError(f"the recipe file {path} cannot be read: {error.strerror or error}") from error
     names = shipped()
     if str(source) not in names:
-        raise RecipeError(f"there is no recipe called '{source}'{nearest(str(source), names)}; a file ends in .yaml")
+        raise RecipeError(f"there is no recipe called '{source}' (a file ends in .yaml){nearest(str(source), names)}")
     return (resources.files("pointlift") / "recipes" / f"{source}.yaml").read_text(), f"recipe {source}"

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from pointlift.data.batch import Batch
 from pointlift.errors import DataError
-from pointlift.students.base import Student
+from pointlift.students.base import Student, evaluating
 
 
 class Linear(Student):
@@ -47,6 +47,19 @@ def test_the_mode_of_every_module_is_restored() -> None:
     student.features(np.zeros((2, 3), np.float32))
     assert student.training
     assert not student.drop.training
+
+
+def test_evaluating_restores_the_modes_after_an_error_too() -> None:
+    student = Linear(0).train()
+    student.drop.eval()
+    with pytest.raises(KeyError), evaluating(student):
+        assert not any(module.training for module in student.modules())
+        assert not student.layer(torch.zeros(1, 3)).requires_grad
+        raise KeyError
+    assert student.training
+    assert student.layer.training
+    assert not student.drop.training
+    assert torch.is_grad_enabled()
 
 
 @pytest.mark.parametrize(("shape", "message"), [((5, 3), r"array \(N, 4\)"), ((5, 2), "not of shape"), ((5,), "shape")])

@@ -31,7 +31,6 @@ class PointAugmentation(BaseModel):
         drop_cuboid: probability that the points of one cuboid, centred on a random point, are removed.
         cuboid_fraction: each side of it is drawn from 0 to this fraction of the cloud's extent.
         min_pairs: a cuboid is put back when it would leave a view that it touches with fewer pairs than this.
-        sector: keep only points whose azimuth in degrees lies in this range, before anything else.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -43,7 +42,6 @@ class PointAugmentation(BaseModel):
     drop_cuboid: Probability = 1.0
     cuboid_fraction: float = Field(0.2, ge=0, le=1)
     min_pairs: int = Field(1024, ge=0)
-    sector: tuple[float, float] | None = None
 
     @model_validator(mode="after")
     def _ranges(self) -> PointAugmentation:
@@ -101,17 +99,12 @@ def in_sector(points: np.ndarray, sector: tuple[float, float], up_axis: str = "z
 def augment_points(
     scene: Scene, pairs: Pairs, options: PointAugmentation, rng: np.random.Generator
 ) -> tuple[Scene, Pairs]:
-    """A changed copy of the scene and the pairs renumbered to it: sector, cuboid, rotation, flips, scaling.
+    """A changed copy of the scene and the pairs renumbered to it: cuboid, rotation, flips, scaling.
 
     The extrinsics of the views are adapted, so the moved points still project on their pixels; with a flip or a
     scaling they are then no longer rigid, and the scene no longer passes ``validate``. Boxes do not follow and are
     dropped.
     """
-    if options.sector is not None:
-        kept = in_sector(scene.points, options.sector, scene.up_axis)
-        if not kept.any():
-            raise DataError(f"scene {scene.id}: no point lies in the sector {options.sector}")
-        scene, pairs = scene.select(kept), pairs.keep_points(kept)
     if rng.random() < options.drop_cuboid:
         scene, pairs = _drop_cuboid(scene, pairs, options, rng)
     return _moved(scene, _random_matrix(options, rng, scene.up_axis)), pairs

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +15,19 @@ from pointlift.errors import DataError
 
 if TYPE_CHECKING:
     from pointlift.data.scene import Scene
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Eval mode without gradients; afterwards every submodule has the mode back that it had."""
+    modes = {part: part.training for part in module.modules()}
+    module.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for part, training in modes.items():
+            part.training = training
 
 
 class Student(nn.Module):
@@ -34,7 +49,6 @@ class Student(nn.Module):
         """Features (ΣN, C) of every point before the head, or (P, C) of the points ``rows (P,)`` only."""
         raise NotImplementedError
 
-    @torch.no_grad()
     def features(self, scene: Scene | np.ndarray) -> np.ndarray:
         """Features of one cloud in evaluation mode.
 
@@ -48,13 +62,8 @@ class Student(nn.Module):
             DataError: if the number of features is not the one that the student was built for.
         """
         batch = self.check(_as_batch(scene)).to(next(self.parameters()).device)
-        training = {module: module.training for module in self.modules()}
-        self.eval()
-        try:
+        with evaluating(self):
             return self(batch).float().cpu().numpy()
-        finally:
-            for module, mode in training.items():
-                module.training = mode
 
     def check(self, batch: Batch) -> Batch:
         """The batch itself, if its number of features fits; a `DataError` otherwise."""

@@ -7,9 +7,10 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from pointlift.errors import CheckpointError, RecipeError
@@ -34,7 +35,7 @@ class DINOv2(Teacher):
     """Patch features of DINOv2 or another vision transformer (ViT, DINOv2 with registers, DINOv3), from its own files.
 
     Args:
-        source: a local folder with ``config.json`` and ``model.safetensors``, or an id of the Hugging Face hub.
+        source: a local folder (``~`` is expanded) with ``config.json`` and ``model.safetensors``, or an id of the Hugging Face hub.
         layer: i gives the output of block i, as ``hidden_states[i]`` of transformers (0: the embeddings); None the
             output of the last block before the final norm, as in ScaLR. Blocks after it are not computed.
         random: the same network with random weights, as a control; of the source only ``config.json`` is read.
@@ -53,9 +54,9 @@ class DINOv2(Teacher):
         self,
         *,
         source: str = "facebook/dinov2-small",
-        layer: int | None = None,
+        layer: Annotated[int, Field(ge=0)] | None = None,
         random: bool = False,
-        random_seed: int = 0,
+        random_seed: Annotated[int, Field(ge=0)] = 0,
         download: bool = False,
     ) -> None:
         super().__init__()

@@ -124,6 +124,17 @@ def test_bfloat16_autocast_is_close_and_gradients_are_float32() -> None:
     assert values.grad.dtype == weight.grad.dtype == torch.float32
 
 
+def test_bfloat16_weight_gradients_are_summed_over_blocks_in_float32() -> None:
+    """512 blocks of one voxel: bfloat16 sums would stop growing at 256, where adding 1 rounds to nothing."""
+    grid = VoxelGrid(pack(torch.cartesian_prod(torch.zeros(1, dtype=torch.int64), *[torch.arange(16)[::2]] * 3)))
+    ones = torch.ones(grid.count(), 1, dtype=torch.bfloat16)
+    weight = torch.ones(27, 1, 1, dtype=torch.bfloat16, requires_grad=True)
+    kernel_map = KernelMap.submanifold(grid.neighbours(0, 3), block_size=1)
+    sparse_convolution(ones, weight, kernel_map).backward(ones)
+    assert weight.grad.dtype == torch.bfloat16
+    assert weight.grad[13].item() == grid.count() == 512
+
+
 def test_runs_are_identical() -> None:
     grid = small_grid()
 

@@ -63,7 +63,8 @@ class _Convolution(torch.autograd.Function):
         gradient = gradient.contiguous()
         kernel = weight.transpose(1, 2).unbind(0)
         buffer = gradient.new_empty(max(block.pairs for block in adjoint.blocks), weight.shape[1])
-        weight_gradient = torch.zeros_like(weight)
+        half = weight.dtype in (torch.bfloat16, torch.float16)
+        weight_gradient = torch.zeros_like(weight, dtype=torch.float32 if half else None)
         weight_slices = weight_gradient.unbind(0)
         sums = []
         for block in adjoint.blocks:
@@ -74,7 +75,11 @@ class _Convolution(torch.autograd.Function):
                     torch.mm(gathered, kernel[offset[k]], out=buffer[start - base : stop - base])
                 if wants_weight:
                     inputs = features.index_select(0, adjoint.outputs[start:stop])
-                    weight_slices[offset[k]].addmm_(inputs.t(), gathered)
+                    if half:  # the sum over blocks would lose what is small beside it
+                        weight_slices[offset[k]].add_(inputs.t() @ gathered)
+                    else:
+                        weight_slices[offset[k]].addmm_(inputs.t(), gathered)
             if wants_features:
                 sums.append(block.by_output.sum(buffer[: block.pairs]))
-        return (torch.cat(sums) if wants_features else None), (weight_gradient if wants_weight else None), None
+        input_gradient = torch.cat(sums) if wants_features else None
+        return input_gradient, (weight_gradient.to(weight.dtype) if wants_weight else None), None
