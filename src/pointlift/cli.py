@@ -73,7 +73,9 @@ def pretrain(
     if as_json:
         _print_json({"run": str(run.folder), **last})
     else:
-        console.print(f"{run.folder}: step {int(last['step'])}, loss {last['loss']:.4f}", soft_wrap=True, highlight=False)
+        console.print(
+            f"{run.folder}: step {int(last['step'])}, loss {last['loss']:.4f}", soft_wrap=True, highlight=False
+        )
 
 
 @app.command()

@@ -87,7 +87,9 @@ def _options(registry: Registry, name: str) -> type[BaseModel]:
             default = ... if parameter.default is inspect.Parameter.empty else parameter.default
             fields[key] = (hints[key], default)
     return create_model(
-        f"{registry.kind}:{name}", __config__=ConfigDict(extra="forbid", protected_namespaces=(), allow_inf_nan=False), **fields
+        f"{registry.kind}:{name}",
+        __config__=ConfigDict(extra="forbid", protected_namespaces=(), allow_inf_nan=False),
+        **fields,
     )
 
 
