@@ -402,3 +402,18 @@ def test_views_need_no_points_and_sequences_may_be_numbers(tmp_path: Path) -> No
     data = SemanticKITTI(root=root, sequences=["00"])
     assert data.views(0) == []
     assert [view.name for view in data.views(1)] == ["image_2"]
+
+
+def test_the_home_folder_is_expanded(street: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(street.parent))
+    assert opened(f"~/{street.name}").ids == opened(street).ids
+
+
+@pytest.mark.parametrize(("option", "value"), [("frame_step", 0), ("ego_radius", -1.0), ("sequences", [0.5])])
+def test_options_out_of_bounds_are_named(street: Path, option: str, value: object) -> None:
+    with pytest.raises(RecipeError, match=option):
+        DATASETS.build("semantickitti", root=street, **{option: value})
+
+
+def test_recipes_may_give_sequences_as_numbers(street: Path) -> None:
+    assert DATASETS.build("semantickitti", root=street, sequences=[0]).ids == opened(street, sequences=["00"]).ids

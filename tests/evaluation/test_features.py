@@ -1,12 +1,10 @@
 import numpy as np
-import pytest
 import torch
 from torch import nn
 
 from pointlift.data.batch import Batch
 from pointlift.data.scene import Scene
 from pointlift.evaluation.features import (
-    evaluating,
     local_geometry,
     random_network,
     raw_features,
@@ -18,23 +16,6 @@ from pointlift.evaluation.features import (
 from .world import Oracle, World, fresh_student, trial
 
 CPU = torch.device("cpu")
-
-
-def test_evaluating_restores_every_mode_even_after_an_error() -> None:
-    student = fresh_student(0).train()
-    student.body[1].eval()
-
-    def fail() -> None:
-        with evaluating(student):
-            assert not any(part.training for part in student.modules())
-            assert not torch.is_grad_enabled()
-            raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        fail()
-    assert student.training
-    assert not student.body[1].training
-    assert student.body[0].training
 
 
 def test_student_features_are_those_of_its_evaluation_mode() -> None:

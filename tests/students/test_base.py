@@ -52,10 +52,15 @@ def test_the_mode_of_every_module_is_restored() -> None:
 def test_evaluating_restores_the_modes_after_an_error_too() -> None:
     student = Linear(0).train()
     student.drop.eval()
-    with pytest.raises(KeyError), evaluating(student):
-        assert not any(module.training for module in student.modules())
-        assert not student.layer(torch.zeros(1, 3)).requires_grad
-        raise KeyError
+
+    def fail() -> None:
+        with evaluating(student):
+            assert not any(module.training for module in student.modules())
+            assert not student.layer(torch.zeros(1, 3)).requires_grad
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
     assert student.training
     assert student.layer.training
     assert not student.drop.training

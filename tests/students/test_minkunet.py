@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from pointlift.data.batch import Batch
-from pointlift.errors import DataError
+from pointlift.errors import DataError, RecipeError
 from pointlift.registry import STUDENTS
 from pointlift.students.minkunet import MinkUNet, minkunet14, minkunet34
 
@@ -164,6 +164,15 @@ def test_wrong_number_of_features() -> None:
         small()(batch_of((torch.rand(5, 3), torch.rand(5, 2))))
     with pytest.raises(ValueError, match="ones"):
         minkunet14(0, 4)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    ("option", "value"), [("width", 0), ("voxel_size", -0.1), ("bn_momentum", 0), ("bn_momentum", 1.5), ("inputs", [])]
+)
+def test_options_out_of_bounds_are_named(name: str, option: str, value: object) -> None:
+    with pytest.raises(RecipeError, match=option):
+        STUDENTS.build(name, 1, 4, **{option: value})
 
 
 def test_width_rounds_to_multiples_of_eight() -> None:

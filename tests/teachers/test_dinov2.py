@@ -174,6 +174,17 @@ def test_loading_is_silent(folder, capfd):
 # --- mistakes, each answered with one sentence ---
 
 
+@pytest.mark.parametrize("option", ["layer", "random_seed"])
+def test_numbers_out_of_bounds_are_named(folder, option):
+    with pytest.raises(RecipeError, match=f"'{option}' is -1"):
+        TEACHERS.build("dinov2", source=str(folder), **{option: -1})
+
+
+def test_the_home_folder_is_expanded(folder, monkeypatch):
+    monkeypatch.setenv("HOME", str(folder.parent))
+    assert resolve_source(f"~/{folder.name}") == folder
+
+
 def test_a_layer_that_is_not_there(folder):
     for layer in (4, -1):
         with pytest.raises(RecipeError, match=r"teacher\.layer is -?\d.*3 blocks; choose 0 to 3"):

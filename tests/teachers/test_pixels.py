@@ -89,6 +89,23 @@ def test_precompute_fills_in_batches_and_goes_on(tmp_path):
     assert teacher.images == 9
 
 
+def test_precompute_reads_no_points_where_views_are_known(tmp_path):
+    class Views:
+        """A data set whose points must not be read."""
+
+        def __len__(self):
+            return 3
+
+        def __getitem__(self, index):
+            raise AssertionError(f"scene {index} was read")
+
+        def views(self, index):
+            return make_scene(index).views[: index % 2]  # only scene 1 has an image
+
+    teacher = MeanColor()
+    assert PixelFeatures(teacher, cache=FeatureCache(tmp_path, teacher)).precompute(Views()) == 1
+
+
 def test_what_does_not_belong_together(tmp_path):
     teacher = MeanColor()
     with pytest.raises(ValueError, match="another teacher"):

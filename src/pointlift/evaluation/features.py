@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import torch
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 from pointlift.data.batch import Batch
 from pointlift.data.scene import Scene
 from pointlift.evaluation.base import Trial, each
-from pointlift.students.base import Student
+from pointlift.students import Student, evaluating
 
 Source = Callable[[Scene], dict[str, Tensor]]
 """A scene with N points -> named feature matrices (N, D) float32 on the CPU."""
@@ -21,19 +20,6 @@ GEOMETRY_SCALES = (0.5, 1.0, 2.0)
 """Sides in metres of the cells in which `local_geometry` describes shape."""
 COLUMN = 4.0
 """Side in metres of the columns whose lowest point stands for the ground in `local_geometry`."""
-
-
-@contextmanager
-def evaluating(module: nn.Module) -> Iterator[None]:
-    """Eval mode without gradients; the mode of every submodule is restored afterwards."""
-    modes = {part: part.training for part in module.modules()}
-    module.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for part, training in modes.items():
-            part.training = training
 
 
 def student_output(student: Student, scene: Scene, device: torch.device) -> Tensor:

@@ -13,7 +13,7 @@ from pointlift.errors import DataError
 from pointlift.losses.distributed import gather_rows
 from pointlift.losses.segmentation import segmentation_loss
 from pointlift.methods.base import Method
-from pointlift.students.base import Student
+from pointlift.students import Student, evaluating
 
 _NO_PAIRS = Pairs(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 2), np.float32))
 
@@ -69,12 +69,8 @@ class Segmentation(Method):
         logits, labels = gather_rows(self.logits(batch)), gather_rows(batch.labels[:, None])[:, 0]
         return {"loss": segmentation_loss(logits, labels, lovasz_weight=self.lovasz_weight)}
 
-    @torch.no_grad()
     def predict(self, scene: Scene) -> np.ndarray:
         """Class of every point, ``(N,)`` int64."""
-        training = self.training
-        self.eval()
-        device = next(self.parameters()).device
-        classes = self.logits(Batch.from_scenes([scene]).to(device)).argmax(1).cpu().numpy()
-        self.train(training)
-        return classes
+        batch = Batch.from_scenes([scene]).to(next(self.parameters()).device)
+        with evaluating(self):
+            return self.logits(batch).argmax(1).cpu().numpy()

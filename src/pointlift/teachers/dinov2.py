@@ -35,7 +35,8 @@ class DINOv2(Teacher):
     """Patch features of DINOv2 or another vision transformer (ViT, DINOv2 with registers, DINOv3), from its own files.
 
     Args:
-        source: a local folder (``~`` is expanded) with ``config.json`` and ``model.safetensors``, or an id of the Hugging Face hub.
+        source: a local folder with ``config.json`` and ``model.safetensors`` (``~`` is the home folder), or an id of
+            the Hugging Face hub.
         layer: i gives the output of block i, as ``hidden_states[i]`` of transformers (0: the embeddings); None the
             output of the last block before the final norm, as in ScaLR. Blocks after it are not computed.
         random: the same network with random weights, as a control; of the source only ``config.json`` is read.

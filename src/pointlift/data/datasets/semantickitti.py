@@ -69,9 +69,9 @@ class SemanticKITTI(Sequence[Scene]):
     the image. Scans without labels have ``labels=None`` and scans without an image have no views.
 
     Args:
-        root: the folder that holds ``sequences`` (or ``dataset/sequences``).
+        root: the folder that holds ``sequences`` (or ``dataset/sequences``); ``~`` is the home folder.
         split: train (00-07, 09, 10), val (08), test (11-21, no public labels), or all that is on disk.
-        sequences: only these of the split's sequences.
+        sequences: only these of the split's sequences; 0 is "00".
         frame_step: every n-th scan of the sorted list of the split; 100 is the usual 1 % protocol.
         sector: keep only points whose azimuth, in degrees from x towards y, lies between these two.
         ego_radius: drop (and count in ``Scene.dropped``) returns nearer than this to the sensor's vertical axis, in
