@@ -100,6 +100,17 @@ def test_a_changed_recipe_is_not_resumed(
     assert call(pretrain([*tiny_overrides, "training.log_every=3"], out), capsys)[0] == 0
 
 
+def test_a_mistake_that_is_mended_is_no_other_recipe(
+    tiny_overrides: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    code, _, error = call(pretrain([*tiny_overrides, "teacher.layer=99"], out), capsys)
+    assert code == 2
+    assert "99" in error
+    assert not out.exists()
+    assert call(pretrain(tiny_overrides, out), capsys)[0] == 0
+
+
 def test_check_writes_overlays(kitti_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, text, _ = call(["check", "semantickitti", "--data-root", str(kitti_root), "--out", str(tmp_path)], capsys)
     assert code == 0

@@ -122,7 +122,6 @@ def train(
     """Pretrain as ``recipe`` says, or go on where an interrupted run of the same recipe stopped."""
     parts = Parts(recipe)
     scenes = parts.dataset()
-    _claim(folder, recipe)
     teacher = parts.pixel_features.teacher
     student = parts.student(len(scenes.feature_names), teacher.dim, recipe.seed)
     ids = getattr(scenes, "ids", None)
@@ -133,6 +132,7 @@ def train(
         "scenes": len(scenes) if ids is None else hashlib.sha256("\n".join(ids).encode()).hexdigest()[:16],
     }
     method = parts.method(student)
+    _claim(folder, recipe)  # after all that a mistake in the recipe can break, so that mending it is no other recipe
     fit(
         method,
         scenes,

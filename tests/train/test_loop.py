@@ -135,6 +135,8 @@ def test_half_a_line_of_a_killed_log_is_dropped(tmp_path: Path) -> None:
 def test_no_scenes_and_too_many_processes_are_named() -> None:
     with pytest.raises(DataError, match="no scenes"):
         fit(Toy(), [], OPTIONS, cpu=True)
+    with pytest.raises(DataError, match="batch_size is 1; 2 processes need at least 2"):
+        StepBatches(Toy(), scenes(), batch_size=1, seed=0, world=2)
 
 
 @pytest.mark.parametrize("workers", [0, 1])
