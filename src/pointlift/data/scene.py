@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -236,7 +236,9 @@ class Dataset(Protocol):
     """What a registered data set is: a sequence of Scenes, read on demand, that knows the names of its classes.
 
     Optional, and used where it is there: ``ids``, the id of every scene; ``views(index)``, the views of a scene without
-    reading its points; ``subset_options``, the names of options that thin out a split and hold for that split only.
+    reading its points; ``subset_options``, the names of options that thin out a split and hold for that split only;
+    ``prepare(progress)``, which makes what is made on first use, all at once and in parallel; ``prompts``, the names of
+    each class for text encoders.
     """
 
     name: str
@@ -248,6 +250,13 @@ class Dataset(Protocol):
     def __getitem__(self, index: int) -> Scene: ...
 
     def __iter__(self) -> Iterator[Scene]: ...
+
+
+def prepare(dataset: object, progress: Callable[[str, int, int], None] | None = None) -> None:
+    """Let a data set that makes its scenes on first use make them now; nothing for all others."""
+    make = getattr(dataset, "prepare", None)
+    if make is not None:
+        make(progress)
 
 
 def _open_image(path: Path) -> Image.Image:

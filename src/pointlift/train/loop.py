@@ -13,7 +13,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs
 
-from pointlift.data.scene import Scene
+from pointlift.data.scene import Scene, prepare
 from pointlift.errors import CheckpointError, RecipeError, TrainingError
 from pointlift.methods.base import Method, Progress
 from pointlift.train import checkpoint
@@ -61,6 +61,7 @@ def fit(
     progress = progress if accelerator.is_main_process else None
     method.to(accelerator.device)
     with accelerator.main_process_first():  # the first process fills the cache, the others then find it full
+        prepare(scenes, progress)
         method.prepare(scenes, progress)
     optimizer = build_optimizer(method.trained, options, method.learning_rate_factors)
     first = _resume(folder, method, optimizer, accelerator, state or {})
