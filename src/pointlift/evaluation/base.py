@@ -14,6 +14,8 @@ from pointlift.students.base import Student
 
 PixelFeatures = Callable[[Scene, Pairs], torch.Tensor]
 """A scene and P pairs -> the teacher's features (P, D) float32 on the CPU."""
+EmbedText = Callable[[Sequence[str]], torch.Tensor]
+"""C prompts -> their features (C, D) in the space of the teacher's dense features."""
 
 
 def no_progress(what: str, done: int, total: int) -> None:
@@ -34,6 +36,7 @@ class Trial:
         device: where networks run.
         seed: of every random draw of the protocol.
         progress: called with (what, done, total).
+        embed_text: the text side of the same teacher, asked only by protocols that take prompts; None if it has none.
     """
 
     student: Student
@@ -45,6 +48,7 @@ class Trial:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     seed: int = 0
     progress: Callable[[str, int, int], None] = no_progress
+    embed_text: EmbedText | None = None
 
     @property
     def class_names(self) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,19 +11,16 @@ from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 from torch.nn import functional as F
 
-from pointlift.errors import DataError, RecipeError
+from pointlift.errors import DataError
 from pointlift.evaluation.base import PixelFeatures, Trial, each
-from pointlift.evaluation.features import random_network, student_output
+from pointlift.evaluation.features import random_network
 from pointlift.evaluation.labels import labels_of, majority_class, require_labels
-from pointlift.evaluation.metrics import Confusion
 from pointlift.evaluation.protocol import absent_classes, describe_data, scoring_in_words
+from pointlift.evaluation.prototypes import nearest, prototype_confusions, require_width
 from pointlift.evaluation.sampling import Shortlist, generator, spread
-from pointlift.evaluation.scoring import confusion_of, scored
-from pointlift.evaluation.visibility import Visibility, visible_features
+from pointlift.evaluation.scoring import scored
+from pointlift.evaluation.visibility import Visibility
 from pointlift.registry import PROTOCOLS
-from pointlift.students.base import Student
-
-VISIBLE = ", visible points"
 
 
 @PROTOCOLS.register("exemplar")
@@ -58,15 +56,12 @@ def exemplar(
     visibility = Visibility(min_depth, occlusion)
     pixel_features = trial.pixel_features()
     prototypes, counts = class_prototypes(trial, pixel_features, samples_per_class, visibility)
-    if trial.student.out_channels != prototypes.shape[1]:
-        raise RecipeError(
-            f"the student gives {trial.student.out_channels} channels and the teacher {prototypes.shape[1]}; exemplar "
-            "compares them directly, so they must be equal"
-        )
+    require_width(trial.student, prototypes.shape[1], "the teacher", "exemplar")
     network, network_in_words = random_network(trial, spread(range(len(trial.train)), normalization_scans))
     majority = majority_class(counts["points"])
     networks = {"student": trial.student, "random network": network}
-    confusions = _confusions(trial, networks, prototypes, majority, pixel_features, visibility)
+    classify = partial(nearest, prototypes=prototypes)
+    confusions = prototype_confusions(trial, networks, classify, majority, pixel_features, visibility)
     protocol = {
         **_prototypes_in_words(trial, counts["samples"], samples_per_class),
         **_prediction_in_words(visibility),
@@ -96,33 +91,6 @@ def _prediction_in_words(visibility: Visibility) -> dict[str, Any]:
         "visible points": visibility.in_words(),
         **visibility._asdict(),
     }
-
-
-def _confusions(
-    trial: Trial,
-    networks: dict[str, Student],
-    prototypes: Tensor,
-    majority: int,
-    pixel_features: PixelFeatures,
-    visibility: Visibility,
-) -> dict[str, Confusion]:
-    """Confusion of every row over the test scans: all labelled points, then those that a view sees."""
-    rows = [*networks, "majority class"]
-    names = [*rows, "teacher" + VISIBLE, *(name + VISIBLE for name in rows)]
-    confusions = {name: confusion_of(trial) for name in names}
-    for scene in each(trial, trial.test, "test scans"):
-        seen, teacher = visible_features(scene, visibility.pairs(scene), pixel_features)
-        predictions = {
-            name: nearest(student_output(network, scene, trial.device), prototypes)
-            for name, network in networks.items()
-        }
-        predictions["majority class"] = torch.full((len(scene.points),), majority)
-        labels = labels_of(scene, "test", len(trial.class_names))
-        for name, predicted in predictions.items():
-            confusions[name].update(predicted, labels)
-            confusions[name + VISIBLE].update(predicted[torch.from_numpy(seen)], labels[seen])
-        confusions["teacher" + VISIBLE].update(nearest(teacher, prototypes), labels[seen])
-    return confusions
 
 
 def class_prototypes(
@@ -167,10 +135,3 @@ def _draw_pixels(
             rng = generator(trial.seed, "exemplars", scene.id)
             shortlist.offer(number, np.arange(len(labels_of_pairs)), labels_of_pairs, rng)
     return shortlist, points
-
-
-def nearest(features: Tensor, prototypes: Tensor) -> Tensor:
-    """Class (N,) of the prototype (C, D) with the highest cosine to each feature (N, D); NaN rows never win."""
-    absent = prototypes.isnan().any(dim=1)
-    cosines = F.normalize(features.float(), dim=1) @ prototypes.nan_to_num().T
-    return cosines.masked_fill(absent, -torch.inf).argmax(dim=1)

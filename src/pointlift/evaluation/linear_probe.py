@@ -51,6 +51,7 @@ def linear_probe(
     class_weights: ClassWeights = "none",
     normalization_scans: PositiveInt = 8,
     raw_mlp: PositiveInt | None = None,
+    baselines: bool = True,
 ) -> dict[str, Any]:
     """Linear classifier on frozen features: the student's beside a random network's and hand-made ones.
 
@@ -69,6 +70,7 @@ def linear_probe(
         class_weights: ``none``, or ``balanced`` by 1/frequency, or ``sqrt`` of that.
         normalization_scans: training scans from which the random network takes its batch statistics.
         raw_mlp: also a classifier with one hidden layer of this width on the hand-made features.
+        baselines: also the rows that do not depend on the student's weights; False where another run has them already.
 
     Returns:
         ``protocol`` and ``results``: for each row the metrics of `Confusion.result` with ``training_points``,
@@ -81,15 +83,20 @@ def linear_probe(
     options = ProbeOptions(classifier_epochs, minimum_steps, learning_rate, weight_decay, batch_size, class_weights)
     chosen = subset(len(trial.train), fraction)
     per_scene = min(points_per_scene or max_points, max(1, max_points // len(chosen)))
-    network, network_in_words = random_network(trial, spread(chosen, normalization_scans))
-    sources = _sources(trial, network, raw_mlp)
+    sources: Sources = {"student": (student_source(trial.student, trial.device, "student", DECODER), None)}
+    words = {"student": "output of the pretrained student, in eval mode, not normalised"}
+    words[DECODER] = "its features before the head"
+    if baselines:
+        network, network_in_words = random_network(trial, spread(chosen, normalization_scans))
+        sources |= _baselines(trial, network, raw_mlp)
+        words |= _baselines_in_words(trial, network_in_words)
     results, counts = _learned_rows(trial, sources, chosen, per_scene, options)
     results["majority class"] = majority_row(trial, majority_class(counts))
     protocol = {
         **_data_in_words(trial, counts, per_scene, fraction),
         **_classifier_in_words(raw_mlp),
         **asdict(options) | {"fraction": fraction},
-        **_features_in_words(trial, network_in_words),
+        "features": words,
     }
     return {"protocol": protocol, "results": results}
 
@@ -106,9 +113,8 @@ def _learned_rows(
     return results, counts
 
 
-def _sources(trial: Trial, network: Student, raw_mlp: int | None) -> Sources:
+def _baselines(trial: Trial, network: Student, raw_mlp: int | None) -> Sources:
     sources: Sources = {
-        "student": (student_source(trial.student, trial.device, "student", DECODER), None),
         "random network": (student_source(network, trial.device, "random network", RANDOM_DECODER), None),
         "hand-made": (raw_source, None),
     }
@@ -143,15 +149,11 @@ def _classifier_in_words(raw_mlp: int | None) -> dict[str, str]:
     return words
 
 
-def _features_in_words(trial: Trial, network_in_words: str) -> dict[str, Any]:
+def _baselines_in_words(trial: Trial, network_in_words: str) -> dict[str, str]:
     return {
-        "features": {
-            "student": "output of the pretrained student, in eval mode, not normalised",
-            DECODER: "its features before the head",
-            "random network": network_in_words,
-            RANDOM_DECODER: "its features before the head",
-            **raw_source_in_words(tuple(getattr(trial.train, "feature_names", ()))),
-        }
+        "random network": network_in_words,
+        RANDOM_DECODER: "its features before the head",
+        **raw_source_in_words(tuple(getattr(trial.train, "feature_names", ()))),
     }
 
 
