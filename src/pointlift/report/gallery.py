@@ -1,0 +1,171 @@
+"""Pictures of test scans: what camera, teacher and students see of them, from the car and from above."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from pointlift.data.scene import Pairs, Scene
+from pointlift.evaluation.sampling import spread
+from pointlift.methods.base import Progress
+from pointlift.report import raster
+from pointlift.report.colors import RIGHT, WRONG, FeatureColors, feature_colors
+from pointlift.report.raster import Picture
+from pointlift.report.stage import Stage
+
+SEEN = "teacher, visible points"
+"""Caption of what the teacher says, who knows only what a camera sees."""
+
+
+@dataclass(frozen=True)
+class ScenePictures:
+    """The pictures of one scan: on the camera's image; features, classes and errors from above, reference first."""
+
+    title: str
+    images: list[Picture]
+    features: list[Picture]
+    classes: list[Picture]
+    errors: list[Picture]
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Pictures of the shown scans.
+
+    Attributes:
+        scenes: the pictures.
+        legend: (class, CSS colour) of the classes that occur in them.
+        task: the protocol by which the classes were found; None if there are only true ones.
+    """
+
+    scenes: list[ScenePictures]
+    legend: list[tuple[str, str]]
+    task: str | None
+
+
+def gallery(stage: Stage, scenes: int, progress: Progress) -> Gallery:
+    """Pictures of ``scenes`` test scans, evenly spread over the split.
+
+    One basis of colours for all: of the teacher's features at the visible points of these scans.
+
+    Raises:
+        DataError: no point of such a scan is seen by an image.
+    """
+    test = stage.trial.test
+    shown = spread(range(len(test)), scenes)
+    colors = feature_colors(torch.cat([stage.teacher(test[index])[1] for index in shown]))
+    occur = np.zeros(len(stage.names), np.int64)
+    pictures = []
+    for done, index in enumerate(shown, start=1):
+        scene = test[index]
+        pictures.append(_scene_pictures(stage, scene, colors))
+        if scene.labels is not None:
+            occur += np.bincount(scene.labels[scene.labels >= 0], minlength=len(occur))
+        progress("pictures", done, len(shown))
+    present = np.flatnonzero(occur)
+    return Gallery(pictures, [(stage.names[label], _css(stage.palette[label])) for label in present], stage.task)
+
+
+def _scene_pictures(stage: Stage, scene: Scene, colors: FeatureColors) -> ScenePictures:
+    seen, teacher = stage.teacher(scene)
+    outputs = [stage.output(subject, scene) for subject in stage.subjects]
+    frame = raster.frame_of(scene.points, scene.up_axis)
+    features = [_cloud(frame, scene, seen, colors(teacher), SEEN, "features")]
+    for subject, output in zip(stage.subjects, outputs, strict=True):
+        features.append(_cloud(frame, scene, None, colors(output), subject.label, "features"))
+    classes, errors = _class_pictures(stage, scene, frame, (seen, teacher), outputs)
+    return ScenePictures(scene.id, _image_pictures(stage, scene, colors, outputs), features, classes, errors)
+
+
+def _class_pictures(
+    stage: Stage, scene: Scene, frame: raster.Frame, teacher: tuple[np.ndarray, Tensor], outputs: Sequence[Tensor]
+) -> tuple[list[Picture], list[Picture]]:
+    """Classes from above (truth, students) and errors (teacher, students)."""
+    classes: list[Picture] = []
+    errors: list[Picture] = []
+    everything = np.arange(len(scene.points))
+    if scene.labels is not None:
+        classes.append(_cloud(frame, scene, None, stage.palette[scene.labels], "ground truth", "classes"))
+    if stage.classify is None:
+        return classes, errors
+    if scene.labels is not None:
+        seen, features = teacher
+        errors.append(_error_cloud(frame, scene, seen, stage.classify(features).numpy(), SEEN))
+    for subject, output in zip(stage.subjects, outputs, strict=True):
+        predicted = stage.classify(output).numpy()
+        classes.append(_cloud(frame, scene, None, stage.palette[predicted], subject.label, "classes"))
+        if scene.labels is not None:
+            errors.append(_error_cloud(frame, scene, everything, predicted, subject.label))
+    return classes, errors
+
+
+def _cloud(
+    frame: raster.Frame, scene: Scene, rows: np.ndarray | None, colors: np.ndarray, caption: str, what: str
+) -> Picture:
+    """The points ``rows (K,)`` of a scan, or all, in ``colors (K, 3 or 4)``."""
+    points = scene.points if rows is None else scene.points[rows]
+    picture = raster.draw_cloud(frame, points, colors, raster.dot_radius(frame, len(scene.points)))
+    alt = f"{what.capitalize()} of scan {scene.id} from above: {caption}, {len(points):,} points."
+    return Picture(raster.cloud_uri(picture), frame.size, caption, alt)
+
+
+def _error_cloud(frame: raster.Frame, scene: Scene, rows: np.ndarray, predicted: np.ndarray, label: str) -> Picture:
+    """The labelled ones of the points ``rows (K,)``, red where the class ``predicted (K,)`` is wrong."""
+    assert scene.labels is not None
+    known = scene.labels[rows] >= 0
+    wrong = predicted[known] != scene.labels[rows][known]
+    radius = raster.dot_radius(frame, len(scene.points))
+    picture = raster.draw_cloud(
+        frame, scene.points[rows[known]], np.where(wrong[:, None], WRONG, RIGHT), np.where(wrong, 1.2 * radius, radius)
+    )
+    share = f"{100 * wrong.mean():.0f} % wrong" if len(wrong) else "no labelled point"
+    alt = f"Errors of {label} in scan {scene.id} from above: {share}."
+    return Picture(raster.cloud_uri(picture, 8), frame.size, f"{label}: {share}", alt)
+
+
+def _image_pictures(stage: Stage, scene: Scene, colors: FeatureColors, outputs: Sequence[Tensor]) -> list[Picture]:
+    """The first view: its image, the teacher's features of it, and the truth and the students at the points in it."""
+    view = scene.views[0]
+    image = view.image
+    height, width = image.shape[:2]
+    zoom = 2 if width < 700 else 1
+    size = (height * zoom, width * zoom)
+    where = f"of camera {view.name} in scan {scene.id}"
+    pairs = of_view(stage.visibility.pairs(scene), 0)
+    depth = view.project(scene.points[pairs.point_index])[1]
+
+    def over_image(dots: np.ndarray, caption: str, what: str) -> Picture:
+        drawn = raster.draw_on_image(image, pairs.pixels, depth, dots[:, :3], zoom)
+        return Picture(
+            raster.photo_uri(drawn), size, caption, f"{what} at the points {where}, over the darkened image."
+        )
+
+    dense = stage.dense(view)
+    flat = colors(dense.flatten(1).T).reshape(*dense.shape[1:], 3)
+    smooth = np.array(Image.fromarray(flat).resize((width, height), Image.Resampling.BILINEAR))
+    pictures = [
+        Picture(raster.photo_uri(image), size, f"camera, {view.name}", f"Image {where}."),
+        Picture(raster.photo_uri(smooth), size, "teacher", f"The teacher's features {where}, as colours."),
+    ]
+    if scene.labels is not None and stage.names:
+        pictures.append(
+            over_image(stage.palette[scene.labels[pairs.point_index]], "ground truth, legend below", "True classes")
+        )
+    for subject, output in zip(stage.subjects, outputs, strict=True):
+        dots = colors(output[torch.from_numpy(pairs.point_index)])
+        pictures.append(over_image(dots, subject.label, f"Features of {subject.label}, as colours,"))
+    return pictures
+
+
+def of_view(pairs: Pairs, view: int) -> Pairs:
+    """The pairs of one view."""
+    return pairs.take(pairs.view_index == view)
+
+
+def _css(color: np.ndarray) -> str:
+    return f"rgb({color[0]} {color[1]} {color[2]})"

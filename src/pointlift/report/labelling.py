@@ -1,0 +1,36 @@
+"""How features become classes without any training on labels of points: as the run's own evaluation did it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from pointlift.evaluation.base import Trial
+from pointlift.evaluation.exemplar import class_prototypes
+from pointlift.evaluation.prototypes import Classify, nearest
+from pointlift.evaluation.visibility import Visibility
+from pointlift.evaluation.zero_shot import best_class, class_embeddings
+
+TASKS = ("zero-shot", "exemplar")
+"""Protocols that need no training on points, in order of preference."""
+
+
+def labelling_task(tasks: Mapping[str, Any]) -> str | None:
+    """The protocol by which pictures of a group with these ``tasks`` are labelled; None if it was measured by none."""
+    return next((task for task in TASKS if task in tasks), None)
+
+
+def visibility_of(protocol: Mapping[str, Any], otherwise: Visibility) -> Visibility:
+    """The rule by which a protocol took points for seen."""
+    return Visibility(protocol.get("min_depth", otherwise.min_depth), protocol.get("occlusion", otherwise.occlusion))
+
+
+def classifier(task: str, protocol: Mapping[str, Any], trial: Trial) -> Classify:
+    """What gave a class to features in ``task``, with the options that its ``protocol`` block names."""
+    if task == "zero-shot":
+        embeddings, classes = class_embeddings(trial, protocol["prompts"], protocol["templates"], protocol["ensemble"])
+        return partial(best_class, embeddings=embeddings, classes=classes)
+    visibility = visibility_of(protocol, Visibility())
+    prototypes, _ = class_prototypes(trial, trial.pixel_features(), protocol["samples_per_class"], visibility)
+    return partial(nearest, prototypes=prototypes)

@@ -1,0 +1,54 @@
+from pathlib import Path
+
+from pointlift.report import summarise, tables
+from pointlift.report.tables import Cell, Row
+from tests.report.fabricate import linear_probe, three_losses, write_run
+
+
+def test_best_only_beyond_both_spreads_and_never_on_one_seed() -> None:
+    def marked(*cells: tuple[str, str]) -> list[bool]:
+        rows = [Row("", [Cell(*cell)]) for cell in cells]
+        tables.mark_best(rows)
+        return [row.cells[0].best for row in rows]
+
+    assert marked(("60.0", "1.0"), ("55.0", "2.0")) == [True, False]
+    assert marked(("55.0", "2.0"), ("60.0", "1.0"), ("10.0", "0.1")) == [False, True, False]
+    assert marked(("60.0", "3.0"), ("55.0", "2.0")) == [False, False]
+    assert marked(("60.0", ""), ("55.0", "2.0")) == [False, False]
+    assert marked(("60.0", "1.0")) == [False]
+    assert marked() == []
+
+
+def test_the_share_of_the_teacher_is_at_the_same_points(tmp_path: Path) -> None:
+    table = tables.ceiling(summarise(three_losses(tmp_path)), "zero-shot")
+    assert table is not None
+    first = table.rows[0]
+    assert [str(cell) for cell in first.cells] == ["80.0", "67.0 ± 3.6", "84 %", "63.0 ± 3.6"]
+    assert tables.ceiling(summarise(three_losses(tmp_path / "again")), "linear-probe") is None
+
+
+def test_classes_are_sorted_by_their_points(tmp_path: Path) -> None:
+    table = tables.per_class(summarise(three_losses(tmp_path)), "zero-shot")
+    assert table is not None
+    assert [row.name for row in table.rows] == ["road", "car", "pole"]
+    assert table.columns[0] == "points"
+    assert table.columns[-1] == "teacher, visible points"
+    assert table.rows[1].cells[1].text == "31.5"
+
+
+def test_structure_has_the_teacher_once(tmp_path: Path) -> None:
+    table = tables.structure(summarise(three_losses(tmp_path)))
+    assert table is not None
+    assert [row.name for row in table.rows] == ["relational", "contrastive", "similarity", "teacher", "random network"]
+    assert table.rows[0].cells[0].text == "2.13"
+
+
+def test_nothing_measured_gives_no_tables(tmp_path: Path) -> None:
+    assert tables.all_tables(summarise([write_run(tmp_path / "run", {})])) == []
+
+
+def test_a_row_that_is_missing_everywhere_is_no_line(tmp_path: Path) -> None:
+    summary = summarise([write_run(tmp_path / "run", {"linear-probe": linear_probe(0.5, baselines=False)})])
+    table = tables.results(summary)
+    assert table is not None
+    assert [row.name for row in table.rows] == ["relational", "majority class"]
