@@ -11,9 +11,11 @@ import torch
 
 from pointlift import recipe as recipes
 from pointlift import run as runs
+from pointlift.data.scene import prepare
 from pointlift.evaluation.base import Trial
 from pointlift.files import write_atomically
 from pointlift.methods.base import Progress
+from pointlift.prediction import predict as predict
 from pointlift.recipe import Recipe
 from pointlift.registry import DATASETS, PROTOCOLS, STUDENTS, TEACHERS
 from pointlift.run import Run
@@ -61,13 +63,17 @@ def evaluate(
     """
     run = run if isinstance(run, Run) else Run(run)
     root = {"root": Path(data_root)} if data_root else {}
+    train, test = run.parts.dataset(**root), run.parts.dataset(split=split, **root)
+    for scenes in (train, test):
+        prepare(scenes, progress)
     device = torch.device("cuda" if torch.cuda.is_available() and not cpu else "cpu")
     trial = Trial(
         student=run.student().to(device),
-        train=run.parts.dataset(**root),
-        test=run.parts.dataset(split=split, **root),
+        train=train,
+        test=test,
         fresh_student=lambda seed: run.fresh_student(seed).to(device),
         pixel_features=lambda: _on(device, run.parts.pixel_features),
+        embed_text=lambda prompts: run.parts.pixel_features.teacher.embed_text(prompts).cpu(),
         folder=run.folder / "evaluation",
         device=device,
         seed=seed,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -12,6 +13,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.logging import RichHandler
 from rich.table import Table
 
 from pointlift.errors import PointliftError
@@ -39,6 +41,9 @@ def _root(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """Lift what pretrained 2D image models know into 3D point-cloud networks, and measure how well it arrived."""
+    messages = RichHandler(console=console, show_time=False, show_level=False, show_path=False)
+    logging.getLogger("pointlift").handlers = [messages]
+    logging.getLogger("pointlift").setLevel(logging.INFO)
 
 
 @app.command()
@@ -116,6 +121,100 @@ def evaluate(
     if body:
         _print_table("IoU per class, %", heading, body)
     console.print(f"protocol and all figures: {run / 'evaluation' / task}.json", soft_wrap=True)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for everything the demo makes.")] = Path("demo"),
+    seeds: Annotated[int, typer.Option(min=1, help="Distillation seeds; three give the spread.")] = 1,
+    controls: Annotated[
+        bool, typer.Option("--controls", help="Also shuffled pairs and a randomly initialised teacher.")
+    ] = False,
+    set_: Set = None,
+    cpu: Cpu = False,
+    as_json: Json = False,
+) -> None:
+    """The whole idea on embedded data, offline: streets, three losses, zero-shot, probe, structure, a report.
+
+    Example: pointlift demo
+    """
+    from pointlift import demo as demonstration
+    from pointlift.students import keep_freed_memory
+
+    keep_freed_memory()
+    with _progress() as progress:
+        summary = demonstration.demo(
+            out, seeds=seeds, controls=controls, overrides=set_ or [], progress=progress, cpu=cpu
+        )
+    if as_json:
+        _print_json(summary)
+        return
+    for title, heading, body in demonstration.tables(summary):
+        _print_table(title, heading, body)
+    console.print(f"all figures: {out / 'results.json'}\nreport: {out / 'report.html'}", soft_wrap=True)
+
+
+@app.command()
+def report(
+    run: Annotated[list[Path], typer.Argument(help="One run folder, or several to compare.")],
+    out: Annotated[Path | None, typer.Option(help="The HTML file; by default RUN/report.html.")] = None,
+    data_root: DataRoot = None,
+    cpu: Cpu = False,
+) -> None:
+    """One self-contained page of what a run learned: tables, curves, structure, pictures, the largest errors.
+
+    Example: pointlift report runs/semantickitti-small-relational-seed0
+    """
+    from pointlift import report as reports
+    from pointlift.run import Run
+
+    with _progress() as progress:
+        page = reports.report(
+            [Run(folder) for folder in run],
+            out or run[0] / "report.html",
+            data_root=data_root,
+            progress=progress,
+            cpu=cpu,
+        )
+    console.print(f"report: {page}", soft_wrap=True, highlight=False)
+
+
+@app.command()
+def predict(
+    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    scan: Annotated[Path, typer.Argument(help="Your scan: .bin, .npy, .ply or .pcd.")],
+    prompts: Annotated[
+        str | None, typer.Option(help="What to look for, separated by commas; without it, features.")
+    ] = None,
+    template: Annotated[list[str] | None, typer.Option(help="Sentence around each prompt, {} its place.")] = None,
+    intensity_scale: Annotated[float | None, typer.Option(help="Your intensity is divided by this.")] = None,
+    scores: Annotated[bool, typer.Option("--scores", help="Also the cosine of each point with each prompt.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Folder for the results; by default predictions.")] = None,
+    cpu: Cpu = False,
+    as_json: Json = False,
+) -> None:
+    """Label a scan of your own by text prompts, or embed it: .npy for programs, coloured .ply for eyes.
+
+    Example: pointlift predict demo/runs/street-relational-seed0 scan.bin --prompts "car,road,tree"
+    """
+    from pointlift import prediction
+
+    asked = None if prompts is None else prompts.split(",")
+    result = prediction.predict(
+        run,
+        scan,
+        prompts=asked,
+        out=out,
+        templates=tuple(template or ["{}"]),
+        scores=scores,
+        intensity_scale=intensity_scale,
+        cpu=cpu,
+    )
+    if as_json:
+        _print_json(result)
+        return
+    for title, heading, body in prediction.tables(result):
+        _print_table(title, heading, body)
 
 
 @app.command()
