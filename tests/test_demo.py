@@ -58,6 +58,13 @@ def test_demo_makes_everything_and_does_nothing_twice(
     run = out / "runs" / "street-relational-seed0"
     assert call("report", run) == 0
     assert "how to make it again" in (run / "report.html").read_text().lower()
+    elsewhere = ("evaluate", run, "--task", "zero-shot", "--split", "test", "--cpu", "--test-data")
+    assert call(*elsewhere, "town=coast") == 0
+    assert (run / "evaluation" / "zero-shot-town=coast.json").is_file()
+    capsys.readouterr()
+    assert call(*elsewhere, "tonw=coast") == 2
+    assert "did you mean 'town'" in " ".join(capsys.readouterr().err.split())
+    (run / "evaluation" / "zero-shot-town=coast.json").unlink()
     scan = tmp_path / "scan.npy"
     np.save(scan, np.random.default_rng(0).random((200, 4), dtype=np.float32))
     assert call("predict", run, scan, "--prompts", "car,road,brick house", "--out", tmp_path / "labels", "--cpu") == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -45,11 +46,14 @@ def evaluate(
     *,
     data_root: Path | str | None = None,
     split: str = "val",
+    test_data: Mapping[str, Any] | None = None,
     seed: int = 0,
     progress: Progress | None = None,
     cpu: bool = False,
 ) -> dict[str, Any]:
     """Measure a run by the protocol ``task``; the result is also written to ``evaluation/TASK.json`` in the run.
+
+    With ``test_data`` the file is ``evaluation/TASK-KEY=VALUE.json``, so that it stands beside the usual result.
 
     Args:
         run: a run folder.
@@ -57,13 +61,15 @@ def evaluate(
         options: the protocol's own options.
         data_root: where the data lie now, if not where the recipe says.
         split: the split that is measured; protocols that learn do so on the recipe's own split.
+        test_data: options in which the test data differ from the recipe's, for tests out of distribution.
         seed: of whatever the protocol draws.
         progress: called with (what, done, total).
         cpu: stay on the CPU even where there is a GPU.
     """
     run = run if isinstance(run, Run) else Run(run)
     root = {"root": Path(data_root)} if data_root else {}
-    train, test = run.parts.dataset(**root), run.parts.dataset(split=split, **root)
+    changes = dict(test_data or {})
+    train, test = run.parts.dataset(**root), run.parts.dataset(**{"split": split, **root, **changes})
     for scenes in (train, test):
         prepare(scenes, progress)
     device = torch.device("cuda" if torch.cuda.is_available() and not cpu else "cpu")
@@ -85,9 +91,11 @@ def evaluate(
         "seed": run.recipe.seed,
         "checkpoint": run.checkpoint.name,
         "split": split,
+        **({"test_data": changes} if changes else {}),
         **PROTOCOLS.build(task, trial, **(options or {})),
     }
-    write_atomically(trial.folder / f"{task}.json", json.dumps(result, indent=1))
+    stem = "-".join([task, *(re.sub(r"[^\w.=]+", "_", f"{key}={value}") for key, value in sorted(changes.items()))])
+    write_atomically(trial.folder / f"{stem}.json", json.dumps(result, indent=1))
     return result
 
 

@@ -89,6 +89,9 @@ def evaluate(
     task: Annotated[str, typer.Option(help="A protocol, one of `pointlift list protocols`.")],
     data_root: DataRoot = None,
     split: Annotated[str, typer.Option(help="The split that is measured.")] = "val",
+    test_data: Annotated[
+        list[str] | None, typer.Option(help="An option in which the test data differ: KEY=VALUE, such as town=coast.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of whatever the protocol draws.")] = 0,
     set_: Set = None,
     cpu: Cpu = False,
@@ -109,6 +112,7 @@ def evaluate(
             parse_overrides(set_ or []),
             data_root=data_root,
             split=split,
+            test_data=parse_overrides(test_data or []),
             seed=seed,
             progress=progress,
             cpu=cpu,
@@ -116,11 +120,14 @@ def evaluate(
     if as_json:
         _print_json(result)
         return
-    _print_table(f"{task} on {split}", columns(result), rows(result))
+    _print_table(" ".join([f"{task} on {split}", *(test_data or [])]), columns(result), rows(result))
     heading, body = class_rows(result)
     if body:
         _print_table("IoU per class, %", heading, body)
-    console.print(f"protocol and all figures: {run / 'evaluation' / task}.json", soft_wrap=True)
+    if result.get("share_of_teacher") is not None:
+        share = f"{result['share_of_teacher']:.0%} of the teacher's own mIoU at the points that a camera sees"
+        console.print(f"the student reaches {share}", soft_wrap=True, highlight=False)
+    console.print(f"protocol and all figures in {run / 'evaluation'}", soft_wrap=True)
 
 
 @app.command()

@@ -57,7 +57,7 @@ def demo(
                 name, [f"{k}={v}" for k, v in own.items()] + list(overrides),
                 out=out / "runs" / f"{name}-seed{seed}", progress=say, cpu=cpu,
             )  # fmt: skip
-            for task, options in tasks(first=name == RECIPES[0]).items():
+            for task, options in tasks(first=not runs).items():
                 if not _is_measured(run, task):
                     api.evaluate(run, task, options, split=SPLIT, progress=say, cpu=cpu)
             runs.append(run)
@@ -68,7 +68,7 @@ def demo(
 
 
 def tasks(first: bool) -> dict[str, dict[str, Any]]:
-    """The protocols with their options; the first recipe also measures what does not depend on the distillation."""
+    """The protocols with their options; the first run also measures what does not depend on the distillation."""
     return {
         "zero-shot": dict(VISIBLE),
         "linear-probe": {"baselines": first, "max_points": 200_000},

@@ -47,7 +47,7 @@ class Parts:
         factory = DATASETS.get(self.recipe.data.name)
         if changes.get("split", options.get("split")) != options.get("split"):
             options = {k: v for k, v in options.items() if k not in getattr(factory, "subset_options", ())}
-        return factory(**{**options, **changes})
+        return DATASETS.build(self.recipe.data.name, **{**options, **changes})
 
     @cached_property
     def pixel_features(self) -> PixelFeatures:

@@ -44,13 +44,28 @@ def test_returns_lie_on_surfaces_but_for_the_noise_and_have_their_labels():
     world = box_world(x=3.0)
     result = scan(world)
     assert (result.points.dtype, result.labels.dtype, result.instances.dtype) == (np.float32, np.int64, np.int64)
+    leafy = result.labels[::20] == 4
     away = distance_to_boxes(result.points[::20], world)
-    assert np.percentile(away, 99) < 4 * sensors.RANGE_NOISE
+    assert np.percentile(away[~leafy], 99) < 4 * sensors.RANGE_NOISE
     assert np.linalg.norm(result.points, axis=1).max() <= sensors.MAX_RANGE + 0.1
     assert set(np.unique(result.labels)) <= {0, 2, 3, 4, 5, 10, 12}
     ground = result.labels == 0
     assert abs(np.median(result.points[ground, 2]) + sensors.LIDAR_HEIGHT) < 0.02
     assert 0 <= result.intensity.min() < result.intensity.max() <= 1
+
+
+def test_returns_from_leaves_come_from_inside_them(monkeypatch: pytest.MonkeyPatch):
+    world = box_world(x=3.0)
+    inside = scan(world)
+    monkeypatch.setattr(sensors, "FOLIAGE_DEPTH", 0.0)
+    surface = scan(world)
+    way = np.linalg.norm(inside.points, axis=1) - np.linalg.norm(surface.points, axis=1)
+    leafy = inside.labels == 4
+    assert leafy.sum() > 100
+    assert np.allclose(way[~leafy], 0, atol=1e-5)
+    assert way[leafy].min() > -1e-5
+    assert way[leafy].max() <= 1.0 + 1e-5
+    assert abs(way[leafy].mean() - 0.2) < 0.05
 
 
 def test_ego_returns_are_dropped_and_counted():
