@@ -62,7 +62,8 @@ def test_a_failing_disk_keeps_the_old_file_and_leaves_no_other(tmp_path, monkeyp
     with pytest.raises(CheckpointError) as raised:
         write_atomically(path, "new content")
     monkeypatch.undo()
-    assert str(raised.value) == f"{path}: cannot be written: {reason}; make room or choose another folder"
+    advice = "choose another folder" if code == errno.EIO else "make room or choose another folder"
+    assert str(raised.value) == f"{path}: cannot be written: {reason}; {advice}"
     assert path.read_text() == "old"
     assert everything(tmp_path) == ["results.json"]
 

@@ -91,11 +91,13 @@ def evaluate(
         "seed": run.recipe.seed,
         "checkpoint": run.checkpoint.name,
         "split": split,
-        **({"test_data": changes} if changes else {}),
+        "test_data": changes,
+        "options": dict(options or {}),
+        "evaluation_seed": seed,
         **PROTOCOLS.build(task, trial, **(options or {})),
     }
     stem = "-".join([task, *(re.sub(r"[^\w.=]+", "_", f"{key}={value}") for key, value in sorted(changes.items()))])
-    write_atomically(trial.folder / f"{stem}.json", json.dumps(result, indent=1))
+    write_atomically(trial.folder / f"{stem}.json", json.dumps(result, indent=1, default=str))
     return result
 
 

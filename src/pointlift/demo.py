@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pointlift import api
 from pointlift.files import write_atomically
 from pointlift.methods.base import Progress
@@ -33,7 +35,8 @@ def demo(
 ) -> dict[str, Any]:
     """Distil the embedded teacher on embedded streets with each loss, evaluate, and write the report.
 
-    Everything is kept under ``out``: generated streets, teacher features, ``runs/``, ``results.json``, ``report.html``.
+    Everything is kept under ``out``: generated streets, teacher features, ``runs/``, ``results.json``, ``report.html``,
+    and a test scan, ``scan.bin``.
     The same call again goes on where it was stopped.
 
     Args:
@@ -47,6 +50,7 @@ def demo(
     Returns:
         The summary that is also in ``results.json``.
     """
+    out = out.expanduser().resolve()  # the runs remember where their streets are, wherever they are used from
     runs: list[Run] = []
     recipes = RECIPES + (CONTROLS if controls else ())
     for seed in range(seeds):
@@ -58,13 +62,20 @@ def demo(
                 out=out / "runs" / f"{name}-seed{seed}", progress=say, cpu=cpu,
             )  # fmt: skip
             for task, options in tasks(first=not runs).items():
-                if not _is_measured(run, task):
+                if not _is_measured(run, task, options):
                     api.evaluate(run, task, options, split=SPLIT, progress=say, cpu=cpu)
             runs.append(run)
     summary = summarise(runs)
     write_atomically(out / "results.json", json.dumps(summary, indent=1))
+    _write_scan(runs[0], out / "scan.bin")
     report(runs, out / "report.html", title="pointlift on embedded streets", progress=progress, cpu=cpu)
     return summary
+
+
+def _write_scan(run: Run, path: Path) -> None:
+    """One test scan in KITTI's layout, to try `pointlift predict` on."""
+    scene = run.parts.dataset(split=SPLIT)[0]
+    write_atomically(path, np.hstack([scene.points, scene.features]).astype("<f4").tobytes())
 
 
 def tasks(first: bool) -> dict[str, dict[str, Any]]:
@@ -81,9 +92,14 @@ def tables(summary: Mapping[str, Any]) -> list[tuple[str, list[str], list[list[s
     return [(title, *to_text(table)) for title, table in all_tables(summary) if "per class" not in title]
 
 
-def _is_measured(run: Run, task: str) -> bool:
-    path = run.folder / "evaluation" / f"{task}.json"
-    return path.is_file() and json.loads(path.read_text())["checkpoint"] == run.checkpoint.name
+def _is_measured(run: Run, task: str, options: dict[str, Any]) -> bool:
+    """Whether the run has this very result; one that the user measured differently since is no result of the demo."""
+    wanted = {"checkpoint": run.checkpoint.name, "split": SPLIT, "test_data": {}, "options": options}
+    try:
+        found = json.loads((run.folder / "evaluation" / f"{task}.json").read_text())
+        return all(found[key] == value for key, value in wanted.items())
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _named(progress: Progress | None, name: str) -> Progress | None:

@@ -36,8 +36,10 @@ def write_atomically(path: Path, content: bytes | str) -> None:
         os.replace(temporary, path)
         temporary = None
     except OSError as error:
-        reason = "the disk is full" if error.errno in _FULL else error.strerror or str(error)
-        raise CheckpointError(f"{path}: cannot be written: {reason}; make room or choose another folder") from error
+        full = error.errno in _FULL
+        reason = "the disk is full" if full else error.strerror or str(error)
+        what = "make room or choose another folder" if full else "choose another folder"
+        raise CheckpointError(f"{path}: cannot be written: {reason}; {what}") from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)

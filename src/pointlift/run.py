@@ -26,6 +26,7 @@ from pointlift.train.options import BOOKKEEPING
 
 _MAY_DIFFER = {f"training.{name}" for name in BOOKKEEPING} | {
     "data.root",
+    "data.workers",
     "cache.folder",
     "teacher.source",  # the teacher's fingerprint and the scenes' ids are compared instead
     "teacher.download",

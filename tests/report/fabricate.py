@@ -108,7 +108,8 @@ def write_run(
         }
         if task == "zero-shot":
             protocol |= {"prompts": {name: [name] for name in CLASSES}, "templates": ["{}"], "ensemble": "mean"}
-        result = {"task": task, "split": "val", "checkpoint": "step-00000040", "protocol": protocol, "results": rows}
+        result = {"task": task, "split": "val", "checkpoint": "step-00000040", "options": {"occlusion": 0.05}}
+        result |= {"protocol": protocol, "results": rows}
         (folder / "evaluation" / f"{task}.json").write_text(json.dumps(result))
     return Run(folder)
 

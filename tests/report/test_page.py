@@ -129,7 +129,8 @@ def test_the_browser_test_would_notice(tmp_path: Path) -> None:
 def test_without_data_the_page_says_why_there_are_no_pictures(tmp_path: Path) -> None:
     page = read(report(three_losses(tmp_path), tmp_path / "report.html"))
     assert "There are no pictures" in page.said
-    assert "/nowhere/data" in page.said
+    assert "data" in page.said
+    assert "/nowhere" not in page.said
     assert page.images == []
     assert "84 %" in page.said
     assert "51.0–63.0 % mIoU" in page.said

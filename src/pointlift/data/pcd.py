@@ -93,6 +93,6 @@ def _header(lines: dict[str, list[str]]) -> _Header:
     entries = zip(fields, lines["TYPE"], lines["SIZE"], strict=True)
     kinds = [np.dtype(f"<{_KINDS[kind]}{int(size)}") for _, kind, size in entries]
     points = int(lines["POINTS"][0]) if "POINTS" in lines else int(lines["WIDTH"][0]) * int(lines["HEIGHT"][0])
-    if len(counts) != len(fields) or min(counts) < 1 or points < 0:
+    if len(counts) != len(fields) or min(counts) < 1 or max(counts) > 10_000 or points < 0:
         raise ValueError
     return _Header(fields, kinds, counts, points, lines["DATA"][0])

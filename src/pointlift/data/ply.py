@@ -146,6 +146,8 @@ def _count(word: str) -> int:
 
 def _binary(body: memoryview, before: list[_Element], vertex: _Element, form: str, path: Path) -> dict[str, np.ndarray]:
     order = _ORDERS[form]
+    if not vertex.properties:
+        raise DataError(f"{path}: the header gives the vertices no properties; x, y and z are needed")
     skipped = sum(element.count * element.dtype(order, str(path)).itemsize for element in before)
     dtype = vertex.dtype(order, str(path))
     needed = skipped + vertex.count * dtype.itemsize

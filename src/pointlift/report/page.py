@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -160,7 +161,12 @@ def _pictures(
         stage = open_stage(subjects, tasks, data_root=data_root, progress=progress, cpu=cpu)
         return gallery(stage, scenes, progress), find_mistakes(stage, shown.index(best), progress), ""
     except (PointliftError, OSError, ImportError) as error:
-        return None, None, str(error).rstrip(".")
+        return None, None, _without_folders(str(error).rstrip("."))
+
+
+def _without_folders(text: str) -> str:
+    """A message without the folders of this machine: the page goes to others."""
+    return re.sub(r"(?<![\w.])/(?:[^\s/:]+/)+", "", text)
 
 
 def _pictured(summary: Mapping[str, Any], members: Sequence[Sequence[Run]]) -> tuple[list[int], int]:

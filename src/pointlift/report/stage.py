@@ -102,7 +102,8 @@ def open_stage(
     first = subjects[0][1]
     task = labelling_task(tasks)
     protocol = tasks[task]["protocol"] if task else {}
-    split = next((found["split"] for found in tasks.values() if found.get("split")), "val")
+    shown = [tasks[task]] if task else list(tasks.values())
+    split = next((found["split"] for found in shown if found.get("split")), "val")
     root = {} if data_root is None else {"root": data_root}
     train, test = first.parts.dataset(**root), first.parts.dataset(split=split, **root)
     if len(test) == 0:

@@ -15,7 +15,8 @@ from pointlift.train.options import BOOKKEEPING
 Statistic = dict[str, Any]
 """``mean``, ``std`` (of the sample; None for fewer than two values) and ``values``, one a run, None where absent."""
 
-_LOCAL = {"seed", "data.root", "cache.folder", "teacher.download"} | {f"training.{name}" for name in BOOKKEEPING}
+_LOCAL = {"seed", "data.root", "data.workers", "cache.folder", "teacher.download"}
+_LOCAL |= {f"training.{name}" for name in BOOKKEEPING}
 _CONTROLS = {"method.shuffle_pairs": "pairs shuffled", "teacher.random": "random teacher"}
 
 
@@ -29,7 +30,8 @@ def summarise(runs: Sequence[Run]) -> dict[str, Any]:
         ``groups``: for each recipe ``name``, ``label`` (unique, short), ``control`` (None, or what is wrong on
         purpose), ``recipe`` (without its seed), ``loss``, ``teacher``, ``student``, ``data``, ``seeds``, ``steps``,
         ``runs`` (their folders) and ``tasks``: for each protocol ``rows`` (row -> metric -> `Statistic`), ``classes``
-        (row -> class -> metric -> `Statistic`), ``protocol`` and ``split`` of the first run, and ``protocol_differs``,
+        (row -> class -> metric -> `Statistic`), ``protocol``, ``split``, ``task``, ``test_data``,
+        ``options`` and ``evaluation_seed`` of the first run, and ``protocol_differs``,
         the keys in which other runs' protocols differ from it. ``notes``: what should be known of the grouping, as
         sentences.
 
@@ -137,6 +139,10 @@ def _task(results: list[dict[str, Any] | None]) -> dict[str, Any]:
         "protocol": protocols[0],
         "protocol_differs": sorted(differs),
         "split": known[0].get("split"),
+        "task": known[0].get("task"),
+        "test_data": known[0].get("test_data") or {},
+        "options": known[0].get("options"),
+        "evaluation_seed": known[0].get("evaluation_seed", 0),
     }
 
 

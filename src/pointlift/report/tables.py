@@ -99,7 +99,7 @@ def called(task: str) -> str:
 
 def student_row(task: str) -> str:
     """The row of a task that shows what was distilled."""
-    return "pretrained" if task == "finetune" else "student"
+    return "pretrained" if task.startswith("finetune") else "student"
 
 
 def results(summary: Mapping[str, Any]) -> Table | None:

@@ -11,7 +11,6 @@ import yaml
 
 from pointlift import recipe as recipes
 from pointlift.errors import PointliftError
-from pointlift.registry import PROTOCOLS
 from pointlift.report import tables
 from pointlift.report.summary import flat, recipe_values
 from pointlift.run import Run
@@ -82,7 +81,7 @@ def _measured(summary: Mapping[str, Any]) -> str:
     tasks = tables.segmentation_tasks(summary)
     scans = next((n for group in summary["groups"] if (n := scans_of(group, "test data"))), None)
     where = f"{scans:,} held-out scans" if scans else "held-out scans"
-    ways = [READ_OUT.get(task, f"by {task}") for task in tasks]
+    ways = [READ_OUT.get(task, f"by {task.replace('=', ' ')}") for task in tasks]
     if not ways:
         return "Its features were not yet used to tell classes apart; what was measured is below."
     return f"What its features know of the classes is read out on {where} {joined(ways)}, beside baselines."
@@ -169,7 +168,8 @@ def commands(members: Sequence[Run], tasks: Mapping[str, Any]) -> list[str]:
         seed = f" --seed {one.recipe.seed}"
         lines.append(f"pointlift pretrain {source}{seed}{needs_data}{needs_teacher}{settings} --out {folder}")
         lines += [
-            f"pointlift evaluate {folder} --task {task}{_options(task, tasks[task])}{needs_data}" for task in tasks
+            f"pointlift evaluate {folder} --task {found.get('task') or task}{_options(found)}{needs_data}"
+            for task, found in tasks.items()
         ]
     return lines
 
@@ -186,20 +186,13 @@ def _as_shipped(run: Run) -> tuple[str, dict[str, Any]]:
     return run.recipe.name, changes
 
 
-def _options(task: str, found: Mapping[str, Any]) -> str:
-    """The options of a protocol that its block names with another value than the default."""
-    try:
-        fields = PROTOCOLS.options(task).model_fields
-    except PointliftError:
-        return ""
-    said = ""
-    for key, field in fields.items():
-        value = found["protocol"].get(key, field.default)
-        if key != "name" and value != field.default and isinstance(value, (bool, int, float, str)):
-            said += f" --set {key}={_yaml(value)}"
+def _options(found: Mapping[str, Any]) -> str:
+    """Split, seed and options with which a result was measured."""
+    said = "".join(f" --set {key}={_yaml(value)}" for key, value in (found.get("options") or {}).items())
     if found.get("split") not in (None, "val"):
         said += f" --split {found['split']}"
-    return said
+    said += "".join(f" --test-data {key}={_yaml(value)}" for key, value in found.get("test_data", {}).items())
+    return said + (f" --seed {found['evaluation_seed']}" if found.get("evaluation_seed") else "")
 
 
 def _yaml(value: Any) -> str:

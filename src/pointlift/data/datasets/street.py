@@ -56,7 +56,7 @@ class Street(Sequence[Scene]):
 
     Args:
         root: the cache folder; None is ``~/.cache/pointlift/street``.
-        split: train, val, test, or teacher (the images that the embedded teacher learns from).
+        split: train, val, test, or teacher (the embedded teacher learned from 160 × 2 of it).
         seed: of the towns and all that is in them; from 0 to 99999.
         sequences: number of towns; by default 40 (train), 12 (val, test) or 60 (teacher).
         frames: per sequence, at most 16, spread over eight seconds of drive; by default 8 (train), 2 (val, test) or 4
@@ -181,6 +181,7 @@ class Street(Sequence[Scene]):
         """
         start = time.perf_counter()
         missing = [spec for spec in self._specs if not frames.intact(spec)]
+        frames.remove_stale(self.root)
         frames.check_space(missing)
         made = 0
 

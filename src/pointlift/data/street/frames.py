@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import shutil
+import time
 import uuid
 import zlib
 from collections.abc import Iterable
@@ -45,6 +46,7 @@ __all__ = [
 GENERATOR_VERSION = 1
 """Raised whenever the same options give other frames, so that none from before is taken for a new one."""
 SKY = 255  # in label images
+STALE_AFTER_SECONDS = 3600.0
 DEPTH_UNITS = 256  # per metre, as in the depth images of KITTI
 _INFO, _SCAN = "frame.json", "scan.safetensors"
 _log = logging.getLogger(__name__)
@@ -219,7 +221,8 @@ def make(spec: FrameSpec) -> dict[str, Any]:
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         reason = "the disk is full" if full else error.strerror or str(error)
-        raise DataError(f"{spec.folder}: cannot be written: {reason}; make room or choose another root") from error
+        what = "make room or choose another folder" if full else "choose another folder"
+        raise DataError(f"{spec.folder}: cannot be written: {reason}; {what}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return info
@@ -326,6 +329,16 @@ def _png(pixels: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
+def remove_stale(root: Path) -> None:
+    """Remove what killed processes left half-made under ``root`` more than an hour ago."""
+    for folder in root.glob("*/*/.*.tmp"):
+        try:
+            if time.time() - folder.stat().st_mtime > STALE_AFTER_SECONDS:
+                shutil.rmtree(folder, ignore_errors=True)
+        except OSError:  # another process was quicker
+            continue
+
+
 def check_space(specs: Iterable[FrameSpec]) -> None:
     """Raise a `DataError` unless the disk has room for these frames."""
     specs = list(specs)
@@ -342,7 +355,7 @@ def check_space(specs: Iterable[FrameSpec]) -> None:
     if free < needed:
         raise DataError(
             f"{specs[0].folder.parent}: {len(specs)} frames need about {needed / 1e6:,.0f} MB and the disk has "
-            f"{free / 1e6:,.0f} MB left; make room or choose another root"
+            f"{free / 1e6:,.0f} MB left; make room or choose another folder (data.root)"
         )
 
 
