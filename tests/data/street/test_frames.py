@@ -222,7 +222,7 @@ def test_a_disk_that_fills_up_is_one_sentence_and_leaves_nothing(boxes, tmp_path
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(DataError, match="the disk is full; make room or choose another root"):
+    with pytest.raises(DataError, match="the disk is full; make room or choose another folder"):
         frames.make(spec_in(tmp_path))
     assert hidden(tmp_path) == []
 
