@@ -1,4 +1,4 @@
-"""Files that appear complete or not at all."""
+"""Files: read with an error that names them, and written so that they appear complete or not at all."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import uuid
 from pathlib import Path
 
-from pointlift.errors import CheckpointError
+from pointlift.errors import CheckpointError, DataError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -43,3 +43,13 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a data file; a `DataError` names it if it is missing or cannot be read."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: the file is missing") from error
+    except OSError as error:
+        raise DataError(f"{path}: the file cannot be read ({error.strerror})") from error

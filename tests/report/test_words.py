@@ -44,7 +44,10 @@ def test_a_recipe_that_is_not_shipped_is_a_file(tmp_path: Path) -> None:
 
 
 def test_the_recipe_says_nothing_about_this_machine(tmp_path: Path) -> None:
-    places = {"teacher.source": "/home/somebody/dino", "cache.folder": "/home/somebody/cache"}
+    places = {
+        "teacher.source": str(tmp_path / "somebody" / "dino"),
+        "cache.folder": str(tmp_path / "somebody" / "cache"),
+    }
     run = write_run(tmp_path / "run", {}, overrides=places)
     text = words.recipe_text(run)
     assert "somebody" not in text

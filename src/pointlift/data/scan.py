@@ -12,6 +12,7 @@ from pointlift.data.pcd import parse_pcd
 from pointlift.data.ply import parse_ply
 from pointlift.data.scene import Scene
 from pointlift.errors import DataError
+from pointlift.files import read_bytes
 
 SUFFIXES = (".pcd.bin", ".bin", ".npy", ".ply", ".pcd")
 """What is understood, the longest first where one ends another."""
@@ -63,7 +64,7 @@ def read_scan(path: Path | str, feature_names: Sequence[str] = (), *, intensity_
     """
     path = Path(path)
     suffix = suffix_of(path)
-    data = _read_bytes(path)
+    data = read_bytes(path)
     if not data:
         raise DataError(f"{path}: the file is empty, there are no points")
     if intensity_scale is not None and not (0 < intensity_scale < np.inf):
@@ -173,12 +174,3 @@ _PARSERS: dict[str, Callable[[bytes, Path, tuple[str, ...]], Columns]] = {
     ".ply": _ply,
     ".pcd": _pcd,
 }
-
-
-def _read_bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: the file is missing") from error
-    except OSError as error:
-        raise DataError(f"{path}: the file cannot be read ({error.strerror})") from error

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 _SEGMENTATION = {"mIoU": "miou", "mIoU, all classes": "miou_all", "accuracy": "accuracy", "points": "points"}
-_STRUCTURE = {
+STRUCTURE = {
     "U": "uniformity",
     "|ΔU|": "uniformity_gap",
     "T": "tolerance",
@@ -15,8 +15,8 @@ _STRUCTURE = {
     "paired gap": "paired_gap",
     "CKA": "linear_cka",
     "relational gap": "relational_gap",
-    "points": "points",
 }
+"""Headings of the structure measures, and their keys in a result."""
 _PERCENT = frozenset({"miou", "miou_all", "accuracy", "mean_accuracy"})
 ABSENT = "–"
 
@@ -64,7 +64,7 @@ def markdown(result: Mapping[str, Any]) -> str:
 def _columns(result: Mapping[str, Any]) -> dict[str, str]:
     segmentation = any("miou" in metrics for metrics in result["results"].values())
     if not segmentation:
-        return dict(_STRUCTURE)
+        return STRUCTURE | {"points": "points"}
     found = {"mIoU (≥ 100 points)" if heading == "mIoU" else heading: key for heading, key in _SEGMENTATION.items()}
     if any("plateaued" in metrics for metrics in result["results"].values()):
         found |= {"best step": "best_step", "plateaued": "plateaued"}

@@ -6,23 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-ABSENT = "–"
+from pointlift.evaluation.table import ABSENT, STRUCTURE
+
 TASKS = ("zero-shot", "exemplar", "linear-probe", "finetune")
 """Protocols whose results are segmentations, in the order in which they are shown; others follow by name."""
 VISIBLE = ", visible points"
 TEACHER = "teacher" + VISIBLE
 BASELINES = ("from scratch", "local geometry", "raw features", "random network", "majority class")
 """Rows that owe nothing to the distillation; with a suffix such as ", MLP" too."""
-STRUCTURE = {
-    "U": "uniformity",
-    "|ΔU|": "uniformity_gap",
-    "T": "tolerance",
-    "|ΔT|": "tolerance_gap",
-    "modality gap": "modality_gap",
-    "paired gap": "paired_gap",
-    "CKA": "linear_cka",
-    "relational gap": "relational_gap",
-}
 
 
 @dataclass

@@ -18,6 +18,7 @@ from pydantic import Field
 from pointlift.data.augmentation import in_sector
 from pointlift.data.scene import Scene, View
 from pointlift.errors import DataError
+from pointlift.files import read_bytes
 from pointlift.registry import DATASETS
 
 SPLITS = {
@@ -244,7 +245,7 @@ def _stems(folder: Path, suffix: str) -> set[str]:
 
 
 def _read_points(path: Path) -> np.ndarray:
-    data = _read_bytes(path)
+    data = read_bytes(path)
     if not data:
         raise DataError(f"{path}: the file is empty, there are no points")
     if len(data) % 16:
@@ -256,7 +257,7 @@ def _read_points(path: Path) -> np.ndarray:
 
 def _read_labels(path: Path, points: int) -> tuple[np.ndarray, np.ndarray]:
     """Classes 0..18 (-1 to ignore) and instances, both (N,) int64: the lower and the upper 16 bits."""
-    data = _read_bytes(path)
+    data = read_bytes(path)
     if len(data) != 4 * points:
         raise DataError(f"{path}: there are {len(data) / 4:g} labels for {points} points")
     raw = np.frombuffer(data, dtype="<u4")
@@ -278,7 +279,7 @@ def _learning_map() -> np.ndarray:
 
 def _read_calibration(path: Path, projection: str) -> dict[str, np.ndarray]:
     """The (3, 4) matrix of the camera, and Tr as (4, 4) from the LiDAR to camera 0."""
-    rows = dict(line.split(":", 1) for line in _read_bytes(path).decode("latin-1").splitlines() if ":" in line)
+    rows = dict(line.split(":", 1) for line in read_bytes(path).decode("latin-1").splitlines() if ":" in line)
     matrices = {}
     for key in (projection, "Tr"):
         if key not in rows:
@@ -289,7 +290,7 @@ def _read_calibration(path: Path, projection: str) -> dict[str, np.ndarray]:
 
 def _read_poses(path: Path) -> np.ndarray:
     """Poses (frames, 4, 4) of camera 0, from its frame at the time to its frame at the start."""
-    lines = _read_bytes(path).decode("latin-1").splitlines()
+    lines = read_bytes(path).decode("latin-1").splitlines()
     rows = [_matrix(line, f"{path}: row {number}") for number, line in enumerate(lines) if line.strip()]
     bottom = np.broadcast_to([0.0, 0.0, 0.0, 1.0], (len(rows), 1, 4))
     return np.concatenate([np.reshape(rows, (-1, 3, 4)), bottom], axis=1)
@@ -303,12 +304,3 @@ def _matrix(text: str, where: str) -> np.ndarray:
     if values.shape != (12,) or not np.isfinite(values).all():
         raise DataError(f"{where} must have 12 finite numbers (3 x 4), not {values.size}: {text.strip()[:60]}")
     return values.reshape(3, 4)
-
-
-def _read_bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: the file is missing") from error
-    except OSError as error:
-        raise DataError(f"{path}: the file cannot be read ({error.strerror})") from error
