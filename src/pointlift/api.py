@@ -67,6 +67,8 @@ def evaluate(
         cpu: stay on the CPU even where there is a GPU.
     """
     run = run if isinstance(run, Run) else Run(run)
+    given = {"name": task, **(options or {})}
+    recipes.validated(PROTOCOLS.options(task), given, f"protocol '{task}'")  # before any data is read or made
     root = {"root": Path(data_root)} if data_root else {}
     changes = dict(test_data or {})
     train, test = run.parts.dataset(**root), run.parts.dataset(**{"split": split, **root, **changes})
