@@ -41,3 +41,8 @@ def test_dumbbells_lie_where_the_values_are() -> None:
 @pytest.mark.parametrize("series", range(7))
 def test_every_series_has_a_mark(series: int) -> None:
     ElementTree.fromstring(str(figures.key_mark(series)))
+
+
+def test_a_curve_of_one_point_has_a_mark() -> None:
+    assert 'class="mark' in str(figures.loss_panel("loss", [Curve("seed 0", [10], [2.5])], 0))
+    assert 'class="mark' not in str(figures.loss_panel("loss", [Curve("seed 0", [10, 20], [2.5, 2.0])], 0))

@@ -49,6 +49,8 @@ def loss_panel(title: str, curves: Sequence[Curve], series: int) -> Markup:
         parts.append(_line(curve.steps, curve.losses, across, upward, f"raw s{series % SERIES}"))
         smooth = running_mean(curve.losses)
         parts.append(_line(curve.steps, smooth, across, upward, f"line s{series % SERIES} d{number % 3}"))
+        if len(smooth) == 1 and math.isfinite(smooth[0]):  # a line of one point is invisible
+            parts.append(mark(series, across(curve.steps[0]), upward(float(smooth[0]))))
     ends = ", ".join(f"{curve.name}: from {_short(running_mean(curve.losses)[0])} to "
                      f"{_short(running_mean(curve.losses)[-1])}" for curve in curves if len(curve.losses))  # fmt: skip
     return _svg(WIDTH, height, f"Loss of {title} against the training step. {ends}", parts)
