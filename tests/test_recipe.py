@@ -29,6 +29,11 @@ def test_overrides_reach_inside() -> None:
     assert (loaded.loss.p, loaded.training.learning_rate, loaded.teacher.random) == (2, 1e-4, True)
 
 
+def test_overrides_reach_into_lists_by_number() -> None:
+    loaded = recipe.load(NAME, [*ROOT, "training.betas=[0.8, 0.9]", "training.betas.1=0.99"])
+    assert loaded.training.betas == (0.8, 0.99)
+
+
 def test_a_changed_name_takes_its_own_options() -> None:
     loaded = recipe.load(NAME, [*ROOT, "loss.temperature=0.2", "loss.name=contrastive"])
     assert (loaded.loss.name, loaded.loss.temperature) == ("contrastive", 0.2)
@@ -63,6 +68,9 @@ def test_extends_keeps_the_rest_and_replaces_other_components(tmp_path: Path) ->
         (["name.x=1"], "single value"),
         (["training.steps=[1"], "not valid YAML"),
         (["points.rotate_x=3"], "rotate_z"),
+        (["points.scale.2=3"], "'points.scale.2' should name one of the 2 entries of 'scale', from 0 on"),
+        (["training.epochs=0"], "training.epochs"),
+        (["method.views_per_scene=0"], "method.views_per_scene"),
     ],
 )
 def test_mistakes_are_one_clear_sentence(overrides: list[str], said: str) -> None:

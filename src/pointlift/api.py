@@ -11,16 +11,20 @@ from typing import Any
 import torch
 
 from pointlift import recipe as recipes
+from pointlift import rehearsal
 from pointlift import run as runs
 from pointlift.data.scene import prepare
+from pointlift.errors import CheckpointError
 from pointlift.evaluation.base import Trial
 from pointlift.files import write_atomically
 from pointlift.methods.base import Progress
 from pointlift.prediction import predict as predict
 from pointlift.recipe import Recipe
 from pointlift.registry import DATASETS, PROTOCOLS, STUDENTS, TEACHERS
-from pointlift.run import Run
+from pointlift.run import Parts, Run
 from pointlift.students.base import Student
+from pointlift.teachers.pixels import PixelFeatures
+from pointlift.train import checkpoint
 
 
 def pretrain(
@@ -32,11 +36,25 @@ def pretrain(
     cpu: bool = False,
 ) -> Run:
     """Distil as ``recipe`` says (a shipped name, a YAML file or a `Recipe`); the same call again resumes."""
-    if not isinstance(recipe, Recipe):
-        recipe = recipes.load(recipe, overrides)
-    elif overrides:
-        recipe = recipes.from_values(recipe.to_dict(), overrides)
+    recipe = _resolved(recipe, overrides)
     return runs.train(recipe, Path(out) if out else runs.default_folder(recipe), progress, cpu=cpu)
+
+
+def dry_run(
+    recipe: str | Path | Recipe,
+    overrides: Mapping[str, Any] | Sequence[str] = (),
+    *,
+    progress: Progress | None = None,
+    cpu: bool = False,
+) -> dict[str, Any]:
+    """Build the run of ``recipe`` on the data that is there, take two steps, and say what the whole run would need."""
+    return rehearsal.dry_run(_resolved(recipe, overrides), progress=progress, cpu=cpu)
+
+
+def _resolved(recipe: str | Path | Recipe, overrides: Mapping[str, Any] | Sequence[str]) -> Recipe:
+    if not isinstance(recipe, Recipe):
+        return recipes.load(recipe, overrides)
+    return recipes.from_values(recipe.to_dict(), overrides) if overrides else recipe
 
 
 def evaluate(
@@ -45,6 +63,7 @@ def evaluate(
     options: Mapping[str, Any] | None = None,
     *,
     data_root: Path | str | None = None,
+    teacher: str | None = None,
     split: str = "val",
     test_data: Mapping[str, Any] | None = None,
     seed: int = 0,
@@ -60,18 +79,19 @@ def evaluate(
         task: a protocol's name, see ``pointlift list protocols``.
         options: the protocol's own options.
         data_root: where the data lie now, if not where the recipe says.
+        teacher: where the teacher's weights lie now, folder or hub id.
         split: the split that is measured; protocols that learn do so on the recipe's own split.
         test_data: options in which the test data differ from the recipe's, for tests out of distribution.
         seed: of whatever the protocol draws.
         progress: called with (what, done, total).
         cpu: stay on the CPU even where there is a GPU.
     """
-    run = run if isinstance(run, Run) else Run(run)
+    run = _with_teacher(run if isinstance(run, Run) else Run(run), teacher)
     given = {"name": task, **(options or {})}
     recipes.validated(PROTOCOLS.options(task), given, f"protocol '{task}'")  # before any data is read or made
     root = {"root": Path(data_root)} if data_root else {}
     changes = dict(test_data or {})
-    train, test = run.parts.dataset(**root), run.parts.dataset(**{"split": split, **root, **changes})
+    train, test = run.parts.train_and_test(split, changes, **root)
     for scenes in (train, test):
         prepare(scenes, progress)
     device = torch.device("cuda" if torch.cuda.is_available() and not cpu else "cpu")
@@ -80,8 +100,9 @@ def evaluate(
         train=train,
         test=test,
         fresh_student=lambda seed: run.fresh_student(seed).to(device),
-        pixel_features=lambda: _on(device, run.parts.pixel_features),
+        pixel_features=lambda: _pixel_features(run, device),
         embed_text=lambda prompts: run.parts.pixel_features.teacher.embed_text(prompts).cpu(),
+        templates=lambda: run.parts.pixel_features.teacher.templates,
         folder=run.folder / "evaluation",
         device=device,
         seed=seed,
@@ -103,9 +124,27 @@ def evaluate(
     return result
 
 
-def _on(device: torch.device, pixel_features: Any) -> Any:
-    pixel_features.teacher.to(device)
-    return pixel_features
+def _with_teacher(run: Run, source: str | None) -> Run:
+    """The run itself, or one whose teacher's weights lie at ``source``."""
+    if source is None:
+        return run
+    moved = Run(run.folder)
+    moved.recipe = recipes.from_values(run.recipe.to_dict(), {"teacher.source": source})
+    moved.parts = Parts(moved.recipe)
+    return moved
+
+
+def _pixel_features(run: Run, device: torch.device) -> PixelFeatures:
+    """The run's teacher; a `CheckpointError` if it is not the one that the student learned from."""
+    features = run.parts.pixel_features
+    learned_from = checkpoint.read_state(run.checkpoint).get("teacher")
+    if learned_from not in (None, features.teacher.fingerprint):
+        raise CheckpointError(
+            f"{run.folder}: the student learned from another teacher than this {run.recipe.teacher.name} (its weights "
+            "or options differ); give the right one with --teacher"
+        )
+    features.teacher.to(device)
+    return features
 
 
 def load(run: Path | str) -> Student:

@@ -56,6 +56,9 @@ def pretrain(
     seed: Annotated[int | None, typer.Option(help="Seed of weights, order, augmentation and pairs.")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; by default runs/RECIPE-seedK.")] = None,
     set_: Set = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Build everything, take two steps, say what the run would need.")
+    ] = False,
     cpu: Cpu = False,
     as_json: Json = False,
 ) -> None:
@@ -70,6 +73,9 @@ def pretrain(
     keep_freed_memory()
     shortcuts = {"data.root": data_root, "teacher.source": teacher, "seed": seed}
     overrides = {key: value for key, value in shortcuts.items() if value is not None} | parse_overrides(set_ or [])
+    if dry_run:
+        _rehearse(recipe, overrides, cpu, as_json)
+        return
     with _progress() as progress:
         run = api.pretrain(recipe, overrides, out=out, progress=progress, cpu=cpu)
     if _is_another_process():
@@ -83,12 +89,27 @@ def pretrain(
         )
 
 
+def _rehearse(recipe: str, overrides: dict[str, Any], cpu: bool, as_json: bool) -> None:
+    from pointlift import api
+    from pointlift.rehearsal import table
+
+    with _progress() as progress:
+        result = api.dry_run(recipe, overrides, progress=progress, cpu=cpu)
+    if as_json:
+        _print_json(result)
+    else:
+        _print_table(f"{result['recipe']}: two steps, and the whole run from them", ["", ""], table(result))
+
+
 @app.command()
 def evaluate(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
     task: Annotated[str, typer.Option(help="A protocol, one of `pointlift list protocols`.")],
     data_root: DataRoot = None,
     split: Annotated[str, typer.Option(help="The split that is measured.")] = "val",
+    teacher: Annotated[
+        str | None, typer.Option(help="Folder or hub id of the teacher now, instead of the recipe's.")
+    ] = None,
     test_data: Annotated[
         list[str] | None, typer.Option(help="An option in which the test data differ: KEY=VALUE, such as town=coast.")
     ] = None,
@@ -111,6 +132,7 @@ def evaluate(
             task,
             parse_overrides(set_ or []),
             data_root=data_root,
+            teacher=teacher,
             split=split,
             test_data=parse_overrides(test_data or []),
             seed=seed,
@@ -212,7 +234,7 @@ def predict(
         scan,
         prompts=asked,
         out=out,
-        templates=tuple(template or ["{}"]),
+        templates=template,
         scores=scores,
         intensity_scale=intensity_scale,
         cpu=cpu,

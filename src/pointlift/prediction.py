@@ -16,7 +16,7 @@ from pointlift.data.ply import write_ply
 from pointlift.data.scan import read_scan, suffix_of
 from pointlift.data.scene import Scene
 from pointlift.errors import CheckpointError, RecipeError
-from pointlift.evaluation.prompts import PLAIN, checked_templates, embed_names
+from pointlift.evaluation.prompts import checked_templates, embed_names
 from pointlift.evaluation.prototypes import cosines, require_width
 from pointlift.files import write_atomically
 from pointlift.registry import DATASETS, TEACHERS, option_values
@@ -32,7 +32,7 @@ def predict(
     *,
     prompts: Sequence[str] | str | None = None,
     out: Path | str | None = None,
-    templates: Sequence[str] = PLAIN,
+    templates: Sequence[str] | None = None,
     scores: bool = False,
     intensity_scale: float | None = None,
     cpu: bool = False,
@@ -49,7 +49,7 @@ def predict(
         scan: a file that `read_scan` understands.
         prompts: what to look for; a text is split at its commas.
         out: folder for the files, by default ``predictions``.
-        templates: sentences in which ``{}`` is the prompt.
+        templates: sentences in which ``{}`` is the prompt, or names of sets; None: those of the run's teacher.
         scores: write the cosines too, ``STEM-scores.npy`` (N, C) float32.
         intensity_scale: the intensity that stands for 1, see `read_scan`.
         cpu: stay on the CPU even where there is a GPU.
@@ -65,24 +65,24 @@ def predict(
             no text encoder, or does not know a word.
     """
     names = None if prompts is None else _checked(prompts)
-    checked_templates(templates)
+    templates = None if templates is None else checked_templates(templates)
     run = run if isinstance(run, Run) else Run(run)
     path, state = run.checkpoint, checkpoint.read_state(run.checkpoint)
     scene = read_scan(scan, state["feature_names"], intensity_scale=intensity_scale)
     student = run.student()
-    embeddings = None if names is None else _text(run, state, names, templates)
-    if embeddings is not None:
+    if names is not None:
+        embeddings, templates = _text(run, state, names, templates)
         require_width(student, embeddings.shape[1], "the teacher's text", "predict")
     student.to("cuda" if torch.cuda.is_available() and not cpu else "cpu")
     features = student.features(scene)
     folder = OUT if out is None else Path(out)
     target = folder / Path(scan).name[: -len(suffix_of(Path(scan)))]
-    if names is None or embeddings is None:
+    if names is None:
         found = _write_features(target, scene, features)
     else:
         colors = prompt_colors(names, DATASETS.get(run.recipe.data.name))
         found = _write_labels(target, scene, cosines(torch.from_numpy(features), embeddings), names, colors, scores)
-        found["templates"] = list(templates)
+        found["templates"] = list(templates or ())
     return {
         "scan": str(scan),
         "points": len(scene),
@@ -159,15 +159,18 @@ def _checked(prompts: Sequence[str] | str) -> list[str]:
     return names
 
 
-def _text(run: Run, state: dict[str, Any], names: Sequence[str], templates: Sequence[str]) -> Tensor:
-    """Unit text embeddings (C, D) float32 of the teacher that the student learned from."""
+def _text(
+    run: Run, state: dict[str, Any], names: Sequence[str], templates: Sequence[str] | None
+) -> tuple[Tensor, Sequence[str]]:
+    """Unit text embeddings (C, D) float32 of the teacher that the student learned from, and the templates used."""
     teacher = TEACHERS.get(run.recipe.teacher.name)(**option_values(run.recipe.teacher))
     if state["teacher"] != teacher.fingerprint:
         raise CheckpointError(
             f"the student of {run.folder} learned from another teacher than '{run.recipe.teacher.name}' is here: its "
             "weights or settings differ, so its prompts do not fit; use the version of pointlift that wrote the run"
         )
-    return F.normalize(embed_names(teacher.embed_text, names, templates), dim=1).float()
+    templates = teacher.templates if templates is None else templates
+    return F.normalize(embed_names(teacher.embed_text, names, templates), dim=1).float(), templates
 
 
 def _write_labels(

@@ -164,6 +164,14 @@ def _with(values: Mapping[str, Any], path: list[str], value: Any, key: str) -> d
         changed[first] = value
         return changed if first != "name" or len(key.split(".")) == 1 else {"name": value, **_kept(values)}
     inner = changed.get(first)
+    if isinstance(inner, list):  # such as data.parts.0.root: a number is the place in the list
+        numbered = {str(place): one for place, one in enumerate(inner)}
+        if rest[0] not in numbered:
+            raise RecipeError(
+                f"the override '{key}' should name one of the {len(inner)} entries of '{first}', from 0 on"
+            )
+        changed[first] = list(_with(numbered, rest, value, key).values())
+        return changed
     if inner is not None and not isinstance(inner, Mapping):
         raise RecipeError(f"the override '{key}' goes inside '{first}', which is a single value")
     changed[first] = _with(inner or {}, rest, value, key)

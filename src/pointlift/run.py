@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -13,15 +14,17 @@ import torch
 import yaml
 
 from pointlift import recipe as recipes
+from pointlift.data.opening import open_dataset
 from pointlift.errors import CheckpointError
 from pointlift.files import write_atomically
 from pointlift.methods.base import Method, Progress
 from pointlift.recipe import Recipe
-from pointlift.registry import DATASETS, LOSSES, METHODS, STUDENTS, TEACHERS, option_values
+from pointlift.registry import LOSSES, METHODS, STUDENTS, TEACHERS, option_values
 from pointlift.students.base import Student
 from pointlift.teachers.cache import FeatureCache
 from pointlift.teachers.pixels import PixelFeatures
 from pointlift.train import checkpoint, fit, log
+from pointlift.train.loop import STEP_COUNT
 from pointlift.train.options import BOOKKEEPING
 
 _MAY_DIFFER = {f"training.{name}" for name in BOOKKEEPING} | {
@@ -44,11 +47,20 @@ class Parts:
 
         Options that thin out a split (a data set's ``subset_options``) hold for the recipe's own split only.
         """
-        options = option_values(self.recipe.data)
-        factory = DATASETS.get(self.recipe.data.name)
-        if changes.get("split", options.get("split")) != options.get("split"):
-            options = {k: v for k, v in options.items() if k not in getattr(factory, "subset_options", ())}
-        return DATASETS.build(self.recipe.data.name, **{**options, **changes})
+        return open_dataset(self.recipe.data, **changes)
+
+    def train_and_test(self, split: str, test_data: Mapping[str, Any] | None = None, **changes: Any) -> tuple[Any, Any]:
+        """What an evaluation learns from and what it measures: the recipe's own split, and ``split``.
+
+        Args:
+            split: of the test data.
+            test_data: options in which the test data alone differ; the ``part`` of a mixture holds for both, since
+                every part has classes of its own.
+            changes: options in which both differ, such as ``root``.
+        """
+        test_data = dict(test_data or {})
+        both = changes | {key: value for key, value in test_data.items() if key == "part"}
+        return self.dataset(**both), self.dataset(**{"split": split, **both, **test_data})
 
     @cached_property
     def pixel_features(self) -> PixelFeatures:
@@ -107,6 +119,12 @@ class Run:
         checkpoint.load_strictly(student, checkpoint.read_weights(self.checkpoint), self.checkpoint)
         return student.eval()
 
+    @property
+    def steps(self) -> int:
+        """How many steps the whole run has, also where the recipe gives its length in epochs."""
+        training = self.recipe.training
+        return training.steps if training.epochs is None else int(checkpoint.read_state(self.checkpoint)[STEP_COUNT])
+
     def metrics(self) -> list[dict[str, float]]:
         """The logged training steps."""
         return log.read(self.folder)
@@ -152,8 +170,9 @@ def _claim(folder: Path, recipe: Recipe) -> None:
     """Write the recipe into a new run folder, or check that the run in it is the same."""
     path = folder / "recipe.yaml"
     if path.is_file():
-        old, new = _flat(recipes.load(path).to_dict()), _flat(recipe.to_dict())
-        changed = sorted(k for k in old.keys() | new.keys() if old.get(k) != new.get(k) and k not in _MAY_DIFFER)
+        old, new = flat(recipes.load(path).to_dict()), flat(recipe.to_dict())
+        differ = (key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
+        changed = sorted(key for key in differ if of_any_part(key) not in _MAY_DIFFER)
         if changed:
             said = ", ".join(f"{key} was {old.get(key)!r} and is {new.get(key)!r}" for key in changed[:3])
             raise CheckpointError(f"{folder} holds a run of another recipe ({said}); give another --out, or delete it")
@@ -161,11 +180,19 @@ def _claim(folder: Path, recipe: Recipe) -> None:
     write_atomically(path, yaml.safe_dump(recipe.to_dict(), sort_keys=False))
 
 
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings, and lists of them, as one mapping with dotted keys such as ``data.parts.0.root``."""
+    found: dict[str, Any] = {}
     for key, value in values.items():
-        if isinstance(value, dict):
-            flat.update(_flat(value, f"{prefix}{key}."))
+        if isinstance(value, Mapping):
+            found.update(flat(value, f"{prefix}{key}."))
+        elif isinstance(value, list) and value and all(isinstance(one, Mapping) for one in value):
+            found.update(flat(dict(enumerate(value)), f"{prefix}{key}."))  # type: ignore[arg-type]
         else:
-            flat[prefix + key] = value
-    return flat
+            found[f"{prefix}{key}"] = value
+    return found
+
+
+def of_any_part(key: str) -> str:
+    """The key of an option of a data set, also for a part of a mixture: ``data.parts.1.root`` is a ``data.root``."""
+    return re.sub(r"^data\.parts\.\d+\.", "data.", key)

@@ -48,3 +48,20 @@ def test_views_without_points_and_scenes_without_labels_are_drawn(scene, tmp_pat
         scene.labels = None
     overlay.save_birds_eye(tmp_path / "above.png", scene, ("a", "b", "c"), palette)
     assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_boxes_are_drawn_from_above_and_grey_if_they_have_no_class(scene, tmp_path):
+    crimson, palette = (220 / 255, 20 / 255, 60 / 255), overlay.class_palette(("a", "b", "c"))
+    scene.labels[:] = -1
+    overlay.save_birds_eye(tmp_path / "none.png", scene, ("a", "b", "c"), palette)
+    scene.boxes = np.array([[5.0, 0, 0, 6, 3, 2, 0.3], [-5.0, 4, 0, 6, 3, 2, 1.2]])
+    scene.box_labels = np.array([-1, -1])
+    overlay.save_birds_eye(tmp_path / "grey.png", scene, ("a", "b", "c"), palette)
+    scene.box_labels[0] = 2
+    overlay.save_birds_eye(tmp_path / "one.png", scene, ("a", "b", "c"), palette)
+    scene.box_labels = None
+    overlay.save_birds_eye(tmp_path / "both.png", scene, ("a", "b", "c"), palette)
+    none, grey, one, both = (near(tmp_path / f"{name}.png", crimson) for name in ("none", "grey", "one", "both"))
+    assert none == grey
+    assert one > grey + 100
+    assert both > one + 100

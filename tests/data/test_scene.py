@@ -108,7 +108,7 @@ BAD_SCENES = {
     "label_type": (lambda s: setattr(s, "labels", s.labels.astype(np.int32)), "labels must be int64"),
     "label_negative": (lambda s: s.labels.__setitem__(0, -2), "labels must be >= -1, not -2"),
     "instance_length": (lambda s: setattr(s, "instances", s.instances[1:]), "instances must be int64"),
-    "boxes": (lambda s: setattr(s, "boxes", np.array([[np.nan]])), "boxes has values that are not finite"),
+    "boxes": (lambda s: setattr(s, "boxes", np.array([[np.nan] * 7])), "boxes has 1 rows with NaN"),
     "up_axis": (lambda s: setattr(s, "up_axis", "up"), "up_axis must be x, y or z"),
     "same_names": (lambda s: setattr(s.views[1], "name", "front"), "names of the views must differ: front, front"),
     "list": (lambda s: setattr(s, "labels", [0] * 500), "labels must be int64 .* not list"),

@@ -93,7 +93,7 @@ def test_wrong_input() -> None:
     confusion = Confusion(3)
     with pytest.raises(ValueError, match=r"\(2,\) and \(3,\)"):
         confusion.update(np.zeros(2, int), np.zeros(3, int))
-    with pytest.raises(ValueError, match=r"predictions must lie in 0\.\.2, not in 0\.\.3"):
+    with pytest.raises(ValueError, match=r"predictions must lie in -1\.\.2, not in 0\.\.3"):
         confusion.update(np.array([0, 3]), np.array([0, 1]))
     with pytest.raises(ValueError, match=r"labels must lie in 0\.\.2, not in -2\.\.0"):
         confusion.update(np.array([0, 1]), np.array([0, -2]))
@@ -102,3 +102,15 @@ def test_wrong_input() -> None:
     with pytest.raises(ValueError, match="distinct names"):
         Confusion(3, ["road", "car", "car"])
     assert not confusion.matrix.any()
+
+
+def test_a_point_without_prediction_is_a_miss_and_no_false_alarm() -> None:
+    labels = np.array([0, 0, 0, 1, 1, -1])
+    confusion = Confusion(2, ("a", "b"))
+    confusion.update(np.array([0, -1, 1, 1, -1, -1]), labels)
+    assert confusion.missed.tolist() == [1, 1]
+    found = confusion.result(1)
+    assert found["points"] == 5
+    assert found["accuracy"] == pytest.approx(2 / 5)
+    assert found["classes"]["a"] == pytest.approx({"iou": 1 / 3, "accuracy": 1 / 3, "points": 3, "predicted": 1})
+    assert found["classes"]["b"] == pytest.approx({"iou": 1 / 3, "accuracy": 1 / 2, "points": 2, "predicted": 2})

@@ -1,4 +1,5 @@
 import numpy as np
+import torch
 
 from pointlift.data.scene import Pairs
 from pointlift.evaluation.visibility import Visibility, visible_features
@@ -34,3 +35,22 @@ def test_the_rule_is_that_of_the_scene_and_said() -> None:
     assert "depth > 6 m" in rule.in_words()
     assert "tolerance 0.05" in rule.in_words()
     assert "no occlusion test" in Visibility().in_words()
+
+
+def test_views_in_which_the_teacher_says_nothing_do_not_count() -> None:
+    scene = World(1, views=3)[0]
+    pairs = scene.pairs()
+
+    def partly(scene, pairs) -> torch.Tensor:
+        """Nothing in view 0, nothing at all of every third point."""
+        silent = (pairs.view_index == 0) | (pairs.point_index % 3 == 0)
+        return noisy_colors(scene, pairs) * torch.from_numpy(~silent)[:, None]
+
+    features = noisy_colors(scene, pairs).numpy().astype(np.float64)
+    seen, found = visible_features(scene, pairs, partly)
+    assert seen.tolist() == sorted(set(pairs.point_index.tolist()))
+    for row, point in enumerate(seen):
+        rows = np.flatnonzero((pairs.point_index == point) & (pairs.view_index > 0))
+        expected = np.zeros(3) if point % 3 == 0 else np.mean([unit(features[i]) for i in rows], axis=0)
+        assert np.allclose(found[row], expected, atol=1e-6)
+    assert "says something" in Visibility().in_words()

@@ -7,9 +7,11 @@ import pytest
 import torch
 
 from pointlift.errors import DataError, PointliftError, RecipeError
+from pointlift.evaluation.prompts import embed_names
 from pointlift.evaluation.table import markdown
 from pointlift.evaluation.zero_shot import share_of_teacher, zero_shot
 from pointlift.registry import PROTOCOLS
+from pointlift.teachers.templates import CLIP_TEMPLATES
 
 from .test_exemplar import noisy_colors, unit
 from .world import CLASSES, COLORS, Oracle, World, trial
@@ -151,10 +153,9 @@ def test_a_student_that_speaks_the_teacher_s_language(tmp_path: Path) -> None:
     assert "| student |" in markdown(result)
 
 
-def test_prompts_and_templates_come_from_the_options_then_the_data_set(tmp_path: Path) -> None:
-    test = Named(2, seed=1)
-    test.templates = ("some {}",)
-    asked = given(tmp_path, train=Named(4), test=test)
+def test_prompts_come_from_the_options_then_the_data_set_and_templates_from_the_teacher(tmp_path: Path) -> None:
+    asked = given(tmp_path, train=Named(4), test=Named(2, seed=1))
+    asked.templates = lambda: ("some {}",)
     protocol = PROTOCOLS.build("zero-shot", asked, prompts={"left": ["port"]})["protocol"]
     assert protocol["prompts"] == {
         "left": ["port"],
@@ -166,6 +167,36 @@ def test_prompts_and_templates_come_from_the_options_then_the_data_set(tmp_path:
     protocol = PROTOCOLS.build("zero-shot", asked, templates=["{}", "my {}"])["protocol"]
     assert protocol["templates"] == ["{}", "my {}"]
     assert "normalised mean" in protocol["text embeddings"]
+
+
+def test_a_set_of_templates_goes_by_its_name(tmp_path: Path) -> None:
+    def last_known_word(prompts):
+        return embed_text([[word for word in prompt.strip(".").split() if word in WORDS][-1] for prompt in prompts])
+
+    words = given(tmp_path, embed_text=last_known_word)
+    asked = PROTOCOLS.build("zero-shot", words, templates="clip85", prompts={"left": ["port"]})
+    assert tuple(asked["protocol"]["templates"]) == CLIP_TEMPLATES
+    again = PROTOCOLS.build("zero-shot", words, templates=list(CLIP_TEMPLATES), prompts={"left": ["port"]})
+    assert again["results"] == asked["results"]
+    assert PROTOCOLS.build("zero-shot", words, templates="plain")["protocol"]["templates"] == ["{}"]
+    assert PROTOCOLS.build("zero-shot", words, templates="my {}")["protocol"]["templates"] == ["my {}"]
+
+
+def test_each_sentence_is_embedded_once_and_in_batches() -> None:
+    asked: list[list[str]] = []
+
+    def count(sentences):
+        asked.append(list(sentences))
+        return torch.tensor([[float(len(sentence)), 1.0] for sentence in sentences]).reshape(-1, 2)
+
+    names = [f"name {index}" for index in range(7)]
+    found = embed_names(count, [*names, names[3]], ["clip85", "{}", "{}"])
+    assert found.shape == (8, 2)
+    assert sum(map(len, asked)) == len(set().union(*asked)) == 7 * 86
+    assert max(map(len, asked)) <= 256
+    for name, row in zip([*names, names[3]], found, strict=True):
+        texts = [np.array([len(t.replace("{}", name)), 1.0]) for t in (*CLIP_TEMPLATES, "{}", "{}")]
+        assert np.allclose(row, np.mean([unit(text) for text in texts], axis=0))
 
 
 def test_test_scans_without_images_have_no_visible_rows(tmp_path: Path) -> None:
@@ -200,6 +231,7 @@ def no_work(seed: int):
         ({"prompts": {"left": ["right"]}}, RecipeError, "'right' stands for 'left' and again for 'right'"),
         ({"prompts": {"left": ["leeward"]}}, PointliftError, "the word 'leeward' is not in the table"),
         ({"templates": ["a thing"]}, RecipeError, "'a thing' has no {}"),
+        ({"templates": "clip80"}, RecipeError, "or name one of the sets plain, openscene, clip85"),
         ({"templates": []}, RecipeError, "at least one is needed"),
         ({"ensemble": "median"}, RecipeError, "ensemble"),
         ({"prompt": {}}, RecipeError, "did you mean 'prompts'?"),

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from pointlift.losses import similarity
 from pointlift.losses.distributed import permuted_rows
 from pointlift.methods.point_pixel import PointPixel, draw_pairs
 from pointlift.teachers.cache import FeatureCache
+from pointlift.teachers.labelmaps import LabelMaps
 from pointlift.teachers.pixels import PixelFeatures
 from pointlift.train.loader import scene_generator
 from tests.fixtures_kitti import write_semantickitti
@@ -137,3 +139,146 @@ def test_scenes_without_images_are_named_before_training(tmp_path: Path, feature
     method = PointPixel(student(), features, similarity)
     with pytest.raises(DataError, match=r"2 of 3 scenes have no image, .*: 00/000000, 00/000002"):
         method.prepare(pointlift.dataset("semantickitti", root))
+
+
+class Half(PixelFeatures):
+    """Says nothing of the pixels in the left half of the image."""
+
+    def __call__(self, scene: Scene, pairs: Pairs, device: torch.device | str = "cpu") -> torch.Tensor:
+        width = scene.views[0].size[1]
+        return super().__call__(scene, pairs, device) * torch.from_numpy(pairs.pixels[:, :1] > width / 2)
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_pairs_of_which_the_teacher_says_nothing_are_dropped(
+    scenes: list[Scene], features: PixelFeatures, cached: bool
+) -> None:
+    half = Half(features.teacher, cache=features.cache if cached else None)
+    method = PointPixel(student(), half, similarity, pairs_per_scene=60).eval()
+    batch = batch_of(method, scenes)
+    assert (batch.targets is not None) == cached
+    expected = []
+    for scene, rng in zip(scenes, generators(scenes), strict=True):
+        pairs = draw_pairs(scene.pairs(min_depth=1.0), 60, rng)
+        points = method.student.features(scene).astype(float)
+        targets = features(scene, pairs).double().numpy()
+        for row, point in enumerate(pairs.point_index):
+            if pairs.pixels[row, 0] > scene.views[0].size[1] / 2:
+                k, q = points[point], targets[row]
+                expected.append(1 - k @ q / np.linalg.norm(k) / np.linalg.norm(q))
+    assert 20 < len(expected) < 100
+    assert method(batch)["loss"].item() == pytest.approx(np.mean(expected), abs=1e-3)
+
+
+def test_no_pair_that_the_teacher_speaks_of_is_no_loss(scenes: list[Scene], features: PixelFeatures) -> None:
+    class Silent(PixelFeatures):
+        def __call__(self, scene: Scene, pairs: Pairs, device: torch.device | str = "cpu") -> torch.Tensor:
+            return torch.zeros(len(pairs.point_index), 24)
+
+    for cache in (features.cache, None):
+        method = PointPixel(student(), Silent(features.teacher, cache=cache), similarity)
+        loss = method(batch_of(method, scenes))["loss"]
+        loss.backward()
+        assert loss.item() == 0
+
+
+def test_images_of_a_teacher_that_reads_files_are_not_augmented(features: PixelFeatures) -> None:
+    features.teacher.reads_files = True
+    with pytest.raises(RecipeError, match="reads its maps from files, so images cannot be augmented"):
+        PointPixel(student(), features, similarity, image=ImageAugmentation())
+
+
+def test_missing_files_of_the_teacher_are_found_before_training(scenes: list[Scene], kitti_root: Path) -> None:
+    teacher = LabelMaps(path="{folder}/{stem}-classes.png", classes="cityscapes19")
+    method = PointPixel(student(19), PixelFeatures(teacher), similarity)
+    data = pointlift.dataset("semantickitti", kitti_root)
+    with pytest.raises(DataError, match=rf"-classes.png: the label map is missing \({len(data)} of {len(data)} views"):
+        method.prepare(data)
+
+
+def rig(scene: Scene, cameras: int) -> Scene:
+    """The scene seen by several cameras: its own, and others turned from it by 20 degrees each, of another size."""
+    views = [scene.views[0]]
+    for number in range(1, cameras):
+        angle = np.deg2rad(20 * number)
+        turn = np.eye(4)
+        turn[:3, :3] = [[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]]
+        image = np.random.default_rng(number).integers(0, 255, (64, 200 - 28 * (number % 2), 3)).astype(np.uint8)
+        views.append(
+            replace(
+                views[0], name=f"camera-{number}", camera_from_points=turn @ views[0].camera_from_points, source=image
+            )
+        )
+    return replace(scene, views=views)
+
+
+def test_pairs_are_drawn_over_all_views_together(scenes: list[Scene], features: PixelFeatures) -> None:
+    scene = rig(scenes[0], 3)
+    method = PointPixel(student(), features, similarity, pairs_per_scene=90)
+    sample = method.sample(scene, np.random.default_rng(0))
+    assert len(sample.pairs.point_index) == 90
+    assert (sample.pairs.per_view(3) > 10).all()
+    whole = scene.pairs()
+    known = {(point, view, *pixel) for point, view, pixel in zip(*whole[:2], whole.pixels.tolist(), strict=True)}
+    assert {
+        (p, v, *pixel) for p, v, pixel in zip(*sample.pairs[:2], sample.pairs.pixels.tolist(), strict=True)
+    } <= known
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 9])
+def test_some_random_views_of_each_scene(scenes: list[Scene], features: PixelFeatures, count: int) -> None:
+    scene = rig(scenes[0], 4)
+    backwards = scene.views[0].camera_from_points.copy()
+    backwards[:3] = np.diag([-1, 1, -1]) @ backwards[:3]
+    blind = replace(scene.views[0], name="blind", camera_from_points=backwards, intrinsics=np.diag([9000.0, 9000, 1]))
+    scene = replace(scene, views=[blind, *scene.views])  # far off its axis: it sees nothing
+    assert scene.pairs().per_view(5)[0] == 0
+    method = PointPixel(student(), features, similarity, pairs_per_scene=10_000, views_per_scene=count)
+    seen = set()
+    for seed in range(40):
+        sample = method.sample(scene, np.random.default_rng(seed))
+        names = [view.name for view in sample.scene.views]
+        assert len(names) == min(count, 4)
+        assert names == [view.name for view in scene.views if view.name in names]
+        seen |= set(names)
+        chosen = replace(scene, views=[view for view in scene.views if view.name in names]).pairs()
+        for mine, right in zip(sample.pairs, chosen, strict=True):
+            np.testing.assert_array_equal(mine, right)
+        again = method.sample(scene, np.random.default_rng(seed))
+        assert [view.name for view in again.scene.views] == names
+    assert seen == {"image_2", "camera-1", "camera-2", "camera-3"}
+
+
+def test_without_a_number_of_views_no_random_number_is_spent(scenes: list[Scene], features: PixelFeatures) -> None:
+    """Runs begun before the option was there go on with the pairs that they had."""
+    sample = PointPixel(student(), features, similarity, pairs_per_scene=20).sample(scenes[0], np.random.default_rng(3))
+    expected = draw_pairs(scenes[0].pairs(), 20, np.random.default_rng(3))
+    np.testing.assert_array_equal(sample.pairs.point_index, expected.point_index)
+
+
+def test_no_view_that_sees_a_point_is_named(scenes: list[Scene], features: PixelFeatures) -> None:
+    blind = scenes[0].select(scenes[0].points[:, 0] < -5)
+    with pytest.raises(DataError, match="no point is seen by any view"):
+        PointPixel(student(), features, similarity, views_per_scene=1).sample(blind, np.random.default_rng(0))
+
+
+def test_the_images_of_a_step_go_through_the_teacher_together(
+    scenes: list[Scene], features: PixelFeatures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Scenes of three cameras and of one: four images of one size and one of another are two batches."""
+    mixed = [rig(scenes[0], 3), scenes[1], scenes[0]]
+    teacher = features.teacher
+    batches = []
+    whole = type(teacher)._features
+    monkeypatch.setattr(
+        type(teacher),
+        "_features",
+        lambda self, images, views: batches.append(len(images)) or whole(self, images, views),
+    )
+    method = PointPixel(student(), PixelFeatures(teacher), similarity, pairs_per_scene=60).eval()
+    batch = batch_of(method, mixed)
+    together = method(batch)["loss"].item()
+    assert sorted(batches) == [1, 4]
+    targets = torch.cat([PixelFeatures(teacher)(sample.scene, sample.pairs) for sample in batch.samples])
+    alone = similarity(method.student(batch.points, batch.rows), targets).item()
+    assert together == pytest.approx(alone, abs=1e-5)

@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from pointlift.report.colors import class_colors, feature_colors, readable
+from pointlift.report.colors import UNKNOWN, class_colors, feature_colors, readable
 
 
 def test_the_basis_is_that_of_the_teacher_and_shared() -> None:
@@ -35,3 +35,12 @@ def test_no_class_has_the_last_colour() -> None:
     palette = class_colors(["a", "b"], [(0, 0, 0), (255, 255, 255)])
     assert palette.shape == (3, 4)
     assert palette[np.array([-1])][0, 3] < 255
+
+
+def test_where_the_teacher_says_nothing_it_is_grey() -> None:
+    features = torch.randn(50, 6, generator=torch.Generator().manual_seed(0))
+    silent = torch.cat([features, torch.zeros(40, 6)])
+    colors = feature_colors(features)
+    assert torch.equal(feature_colors(silent).mean, colors.mean)
+    assert (colors(silent)[50:] == UNKNOWN[:3]).all()
+    assert np.array_equal(colors(silent)[:50], colors(features))

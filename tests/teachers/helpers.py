@@ -39,3 +39,19 @@ def make_view(source: np.ndarray | Path, name: str = "camera") -> View:
 
 def random_image(seed: int, height: int = 16, width: int = 24) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+class Lifted(MeanColor):
+    """Keeps the maps of `MeanColor`, and lifts them to five channels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dim = 5
+        self.matrix = torch.from_numpy(np.random.default_rng(0).normal(size=(3, 5))).float()
+
+    @property
+    def map_channels(self) -> int:
+        return 3
+
+    def lift(self, samples: Tensor) -> Tensor:
+        return samples @ self.matrix

@@ -13,7 +13,8 @@ from torch.nn import functional as F
 
 from pointlift.errors import CheckpointError, RecipeError
 from pointlift.registry import TEACHERS
-from pointlift.teachers.dinov2 import DINOv2, resolve_source
+from pointlift.teachers.dinov2 import DINOv2
+from pointlift.teachers.hub import resolve_source
 from tests.teachers.helpers import make_view
 
 SIZES = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "image_size": 24, "patch_size": 4}

@@ -13,7 +13,7 @@ from pointlift.teachers.cache import FeatureCache
 from pointlift.teachers.images import view_features
 from pointlift.teachers.pixels import PixelFeatures
 from pointlift.teachers.sampling import sample_features
-from tests.teachers.helpers import MeanColor, make_view, random_image
+from tests.teachers.helpers import Lifted, MeanColor, make_view, random_image
 
 
 def make_scene(seed: int = 0, sizes: tuple[tuple[int, int], ...] = ((16, 24), (20, 40), (16, 24))) -> Scene:
@@ -142,3 +142,63 @@ def test_in_data_loading_processes(tmp_path):
     for index, features in enumerate(loaded):
         torch.testing.assert_close(features, targets[index])
     assert len(list((tmp_path / "cache").rglob("*.safetensors"))) == 4
+
+
+def test_samples_are_lifted_and_narrow_maps_cached(tmp_path):
+    scene = make_scene()
+    pairs = make_pairs(scene)
+    teacher = Lifted()
+    rows = expected(scene, pairs).double().numpy() @ teacher.matrix.double().numpy()
+    assert np.allclose(PixelFeatures(teacher)(scene, pairs).numpy(), rows, atol=1e-5)
+    cache = FeatureCache(tmp_path, teacher)
+    cached = PixelFeatures(teacher, cache=cache)
+    assert np.allclose(cached(scene, pairs).numpy(), rows, atol=5e-3)  # float16
+    assert cache.features(scene.views[0]).shape == (3, 4, 6)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_dense_features_of_a_view(tmp_path, kept):
+    teacher = Lifted()
+    view = make_scene().views[1]
+    pixel_features = PixelFeatures(teacher, cache=FeatureCache(tmp_path, teacher) if kept else None)
+    assert pixel_features.ready == kept
+    maps = view_features(MeanColor(), [view])[0].double().numpy()
+    expected = np.einsum("chw,cd->dhw", maps, teacher.matrix.double().numpy())
+    found = pixel_features.dense(view)
+    assert found.dtype == torch.float32
+    assert found.device.type == "cpu"
+    assert np.allclose(found.numpy(), expected, atol=5e-3 if kept else 1e-5)
+
+
+def test_a_teacher_that_reads_files_gets_no_pixels_and_no_cache(tmp_path):
+    class Reader(MeanColor):
+        reads_files = True
+
+        def _features(self, images, views):
+            assert not images.any()
+            assert len(views) == len(images) == 1  # large maps: one after the other
+            return torch.full((1, 3, *images.shape[2:]), float(views[0].name[-1]))
+
+    teacher = Reader()
+    teacher.stride = 1
+    scene = make_scene()
+    pairs = make_pairs(scene)
+    pixel_features = PixelFeatures(teacher, scale=2.0, cache=FeatureCache(tmp_path, teacher))
+    assert pixel_features.ready
+    assert pixel_features.cache is None
+    features = pixel_features(scene, pairs)
+    assert np.allclose(features.numpy(), pairs.view_index[:, None])
+    assert pixel_features.dense(scene.views[1]).shape == (3, 20, 40)
+
+
+@pytest.mark.gpu
+def test_sampling_happens_on_the_teacher_s_device():
+    scene = make_scene()
+    pairs = make_pairs(scene)
+    pixel_features = PixelFeatures(Lifted().cuda())
+    pixel_features.teacher.matrix = pixel_features.teacher.matrix.cuda()  # would fail on the CPU
+    reference = PixelFeatures(Lifted())(scene, pairs)
+    on_device = pixel_features(scene, pairs, "cuda")
+    assert on_device.is_cuda
+    torch.testing.assert_close(on_device.cpu(), reference, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(pixel_features(scene, pairs), on_device.cpu())

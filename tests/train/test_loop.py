@@ -1,6 +1,7 @@
 import json
 import math
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import torch
 
 from pointlift.errors import CheckpointError, DataError, RecipeError, TrainingError
 from pointlift.train import TrainOptions, checkpoint, fit, log
-from pointlift.train.loader import StepBatches, scene_generator, scene_indices
+from pointlift.train.loader import SceneOrder, StepBatches, scene_generator
 
 from .toy import Toy, scenes, weights
 
@@ -168,11 +169,98 @@ def test_a_scene_met_twice_in_a_batch_is_drawn_twice() -> None:
 
 
 def test_every_epoch_sees_every_scene_once() -> None:
-    seen = [index for step in range(10) for index in scene_indices(step, 3, 6, seed=4)]
+    order = SceneOrder(scenes(6), seed=4)
+    seen = [index for step in range(10) for index in order.of(step, 3)]
     for epoch in range(5):
         assert sorted(seen[epoch * 6 : epoch * 6 + 6]) == list(range(6))
     assert seen[:6] != seen[6:12]
-    assert scene_indices(7, 3, 6, seed=4) == seen[21:24]
+    assert SceneOrder(scenes(6), seed=4).of(7, 3) == seen[21:24]
+
+
+def test_the_order_is_that_of_a_permutation_for_each_epoch() -> None:
+    """As literally as it can be said; runs begun with earlier versions go on with the order that they had."""
+    for count, batch_size, seed in ((5, 2, 0), (3, 7, 4), (1, 2, 1), (64, 8, 3)):
+        order = SceneOrder(range(count), seed)  # type: ignore[arg-type]
+        for step in (0, 1, 2, 17, 5, 400):
+            expected = []
+            for position in range(step * batch_size, (step + 1) * batch_size):
+                permutation = np.random.default_rng([seed, 1, position // count]).permutation(count)
+                expected.append(int(permutation[position % count]))
+            assert order.of(step, batch_size) == expected
+
+
+def test_an_epoch_is_drawn_once_and_not_at_every_position(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = []
+    whole = SceneOrder._drawn
+    monkeypatch.setattr(SceneOrder, "_drawn", lambda self, epoch: drawn.append(epoch) or whole(self, epoch))
+    order = SceneOrder(range(1000), seed=0)  # type: ignore[arg-type]
+    for step in range(300):
+        order.of(step, 10)
+    assert drawn == [0, 1, 2]
+
+
+class Weighted(list):
+    """Scene 0 twice an epoch, the others once, in an order of its own."""
+
+    lengths = (0,)
+
+    def epoch(self, rng: np.random.Generator) -> np.ndarray:
+        extra = int(rng.choice(self.lengths))
+        return rng.permutation([0, *range(len(self))] + [1] * extra)
+
+
+def test_a_data_set_says_what_an_epoch_is(tmp_path: Path) -> None:
+    data = Weighted(scenes(3))
+    order = SceneOrder(data, seed=2)
+    assert order.length == 4
+    seen = [index for step in range(6) for index in order.of(step, 2)]
+    for epoch in range(3):
+        expected = np.random.default_rng([2, 1, epoch])
+        assert seen[4 * epoch : 4 * epoch + 4] == data.epoch(expected).tolist()
+    data.lengths = (0, 1)
+    with pytest.raises(DataError, match=r"epoch \d+ of the data set must be [45] indices from 0 to 2, not \["):
+        [order.of(step, 2) for step in range(40)]
+    data.epoch = lambda rng: np.array([3])
+    with pytest.raises(DataError, match="epoch 0 of the data set must be 1 indices from 0 to 2, not"):
+        SceneOrder(data, seed=2)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "batch_size", "steps"), [(2, 2, 5), (1.1, 1, 6), (0.01, 4, 1), (3, 5, 3), (2, 3, 4)]
+)
+def test_epochs_are_steps_of_the_data_set_at_hand(epochs: float, batch_size: int, steps: int, tmp_path: Path) -> None:
+    options = TrainOptions(epochs=epochs, steps=999, batch_size=batch_size, checkpoint_every=100, log_every=100)
+    done = []
+    fit(Toy(), scenes(5), options, tmp_path, progress=lambda *now: done.append(now[1:]), cpu=True)
+    assert done == [(step, steps) for step in range(1, steps + 1)]
+    assert checkpoint.latest(tmp_path / "checkpoints").name == f"step-{steps:08d}"
+    assert [line["step"] for line in log.read(tmp_path)] == [steps]
+    assert options.epochs == epochs
+
+
+def test_a_run_of_epochs_is_the_run_of_as_many_steps(tmp_path: Path) -> None:
+    """With its schedule and when it is resumed; the length counts what the data set calls an epoch."""
+    data = Weighted(scenes(5))
+    by_steps, by_epochs, resumed = Toy(), Toy(), Toy()
+    steps = OPTIONS.model_copy(update={"warmup_steps": 2})
+    epochs = steps.model_copy(update={"steps": 1, "epochs": 4.0})
+    fit(by_steps, data, steps, cpu=True)
+    fit(by_epochs, data, epochs, tmp_path, cpu=True)
+    assert same(weights(by_steps), weights(by_epochs))
+    state = checkpoint.read_state(checkpoint.latest(tmp_path / "checkpoints"))
+    assert state["step count"] == 12
+    for path in checkpoint.complete(tmp_path / "checkpoints")[1:]:
+        shutil.rmtree(path)
+    fit(resumed, data, epochs, tmp_path, cpu=True)
+    assert same(weights(by_steps), weights(resumed))
+    with pytest.raises(CheckpointError, match=r"another step count \(12, and now 14\)"):
+        fit(Toy(), Weighted(scenes(6)), epochs, tmp_path, cpu=True)
+
+
+@pytest.mark.parametrize("epochs", [0, -1, float("inf"), float("nan")])
+def test_epochs_are_a_positive_number(epochs: float) -> None:
+    with pytest.raises(ValueError, match="epochs"):
+        TrainOptions(epochs=epochs)
 
 
 def test_the_finished_run_is_left_alone(tmp_path: Path) -> None:

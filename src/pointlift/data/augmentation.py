@@ -144,6 +144,7 @@ def _moved(scene: Scene, matrix: np.ndarray) -> Scene:
         points=(scene.points.astype(np.float64) @ matrix.T).astype(np.float32),
         views=[replace(view, camera_from_points=view.camera_from_points @ inverse) for view in scene.views],
         boxes=None,
+        box_labels=None,
     )
 
 

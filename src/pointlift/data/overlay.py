@@ -105,6 +105,7 @@ def save_birds_eye(path: Path, scene: Scene, names: Sequence[str], palette: np.n
     center = np.median(ground, axis=0)
     for view, color in zip(scene.views, colormaps["tab10"](np.arange(len(scene.views)) % 10), strict=True):
         _draw_field_of_view(axes, view, (a, b), 3 * reach, color)
+    _draw_boxes(axes, scene, (a, b))
     axes.set_xlim(center[0] - reach, center[0] + reach)
     axes.set_ylim(center[1] - reach, center[1] + reach)
     axes.set_aspect("equal")
@@ -164,6 +165,16 @@ def _percent(share: float) -> str:
     return f"{share:.1%}" if share >= 0.001 else "<0.1%"
 
 
+def _draw_boxes(axes: Axes, scene: Scene, plane: tuple[int, int]) -> None:
+    """The boxes from above, with a line from the centre to the front; grey for those of no class."""
+    corners = np.array([[1, 1], [-1, 1], [-1, -1], [1, -1], [1, 1], [1, 0], [0, 0]]) / 2
+    for number, box in enumerate([] if scene.boxes is None else scene.boxes):
+        sine, cosine = np.sin(box[6]), np.cos(box[6])
+        outline = (corners * box[3:5]) @ np.array([[cosine, sine], [-sine, cosine]]) + box[list(plane)]
+        named = scene.box_labels is None or scene.box_labels[number] >= 0
+        axes.plot(*outline.T, color="crimson" if named else "0.5", linewidth=0.9)
+
+
 def _draw_field_of_view(axes: Axes, view: View, plane: tuple[int, int], reach: float, color: np.ndarray) -> None:
     """Two rays from the camera through the middles of the left and right edges of its image."""
     height, width = view.size
@@ -174,8 +185,11 @@ def _draw_field_of_view(axes: Axes, view: View, plane: tuple[int, int], reach: f
     for ray in rays:
         line = np.stack([origin, origin + ray * reach])[:, list(plane)]
         axes.plot(*line.T, color=color, linewidth=1.2, linestyle=(0, (5, 3)))
+    seen = np.stack([origin, *(origin + rays * reach)])[:, list(plane)]
+    axes.fill(*seen.T, color=color, alpha=0.06, linewidth=0)  # of six cameras, which two lines belong together
     axes.plot(*origin[list(plane)], marker="^", markersize=5, color=color)
-    middle = origin[list(plane)] + rays.mean(axis=0)[list(plane)] * 0.07 * reach
+    forward = rays.mean(axis=0)[list(plane)]
+    middle = origin[list(plane)] + forward / max(np.linalg.norm(forward), 1e-6) * 0.27 * reach
     label = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.0}
     axes.annotate(view.name, middle, color=color, fontsize=8, weight="bold", ha="center", va="center", bbox=label)
 

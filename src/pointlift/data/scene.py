@@ -138,7 +138,9 @@ class Scene:
         labels: (N,) int64 class of each point, -1 to ignore; None where there are none.
         id: names the scene in its data set, such as ``00/000003``.
         instances: (N,) int64.
-        boxes: one row per box.
+        boxes: (B, 7) float64, one row per box: its centre x, y, z, its length, width and height in metres, and its yaw
+            about the up axis in radians, from x towards y; in the frame of the points.
+        box_labels: (B,) int64 class of each box among the ``box_names`` of the data set, -1 for none of them.
         object_class: class of the whole scene, for object clouds.
         up_axis: the axis of the points' frame that points up.
         files: field name (points, labels, views, …) to the file it came from, for messages.
@@ -152,6 +154,7 @@ class Scene:
     id: str = "scene"
     instances: np.ndarray | None = None
     boxes: np.ndarray | None = None
+    box_labels: np.ndarray | None = None
     object_class: int | None = None
     up_axis: str = "z"
     files: dict[str, Path] = field(default_factory=dict)
@@ -174,12 +177,24 @@ class Scene:
                 _check_array(self._where(name), name, values, (N,), np.int64)
                 if lowest is not None and values.min() < lowest:
                     raise DataError(f"{self._where(name)}: {name} must be >= {lowest}, not {values.min()}")
-        if self.boxes is not None and not np.isfinite(self.boxes).all():
-            raise DataError(f"{self._where('boxes')}: boxes has values that are not finite")
+        self._validate_boxes()
         if self.up_axis not in ("x", "y", "z"):
             raise DataError(f"{self._where('up_axis')}: up_axis must be x, y or z, not '{self.up_axis}'")
         self._validate_views()
         return self
+
+    def _validate_boxes(self) -> None:
+        boxes, labels = self.boxes, self.box_labels
+        count = len(boxes) if isinstance(boxes, np.ndarray) and boxes.ndim else 0
+        if boxes is not None:
+            _check_array(self._where("boxes"), "boxes", boxes, (count, 7), np.float64)
+            if (boxes[:, 3:6] <= 0).any():
+                row = np.flatnonzero((boxes[:, 3:6] <= 0).any(axis=1))[0]
+                raise DataError(f"{self._where('boxes')}: box {row} has a length, width or height that is not positive")
+        if labels is not None:
+            _check_array(self._where("box_labels"), "box_labels", labels, (count,), np.int64)
+            if count and labels.min() < -1:
+                raise DataError(f"{self._where('box_labels')}: box_labels must be >= -1, not {labels.min()}")
 
     def _validate_views(self) -> None:
         names = [view.name for view in self.views]
@@ -237,8 +252,9 @@ class Dataset(Protocol):
 
     Optional, and used where it is there: ``ids``, the id of every scene; ``views(index)``, the views of a scene without
     reading its points; ``subset_options``, the names of options that thin out a split and hold for that split only;
-    ``prepare(progress)``, which makes what is made on first use, all at once and in parallel; ``prompts``, the names of
-    each class for text encoders.
+    ``prepare(progress)``, which makes what is made on first use, all at once and in parallel; ``epoch(rng)``, the
+    indices of the scenes of one epoch in order, always of the same length (a permutation where it is absent);
+    ``prompts``, the names of each class for text encoders.
     """
 
     name: str

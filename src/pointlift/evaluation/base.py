@@ -37,6 +37,7 @@ class Trial:
         seed: of every random draw of the protocol.
         progress: called with (what, done, total).
         embed_text: the text side of the same teacher, asked only by protocols that take prompts; None if it has none.
+        templates: the sentences around class names that the teacher's text side is usually asked with.
     """
 
     student: Student
@@ -49,6 +50,7 @@ class Trial:
     seed: int = 0
     progress: Callable[[str, int, int], None] = no_progress
     embed_text: EmbedText | None = None
+    templates: Callable[[], Sequence[str]] = lambda: ("{}",)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -57,7 +59,11 @@ class Trial:
         if train != test:
             raise DataError(f"the training data has the classes {train}, the test data {test}; they must be the same")
         if not test:
-            raise DataError(f"the data set '{name_of(self.test)}' names no classes, but this protocol compares classes")
+            parts = getattr(self.test, "parts", None)  # of a mixture
+            advice = f"; choose one of its parts: --test-data part={next(iter(parts))}" if parts else ""
+            raise DataError(
+                f"the data set '{name_of(self.test)}' names no classes, but this protocol compares classes{advice}"
+            )
         return test
 
 

@@ -77,7 +77,8 @@ def _prototypes_in_words(trial: Trial, samples: np.ndarray, samples_per_class: i
         **describe_data(trial),
         **scoring_in_words(),
         "prototypes": "one per class: L2-normalised mean of the L2-normalised teacher features at the pixels of "
-        "labelled training points; a point seen by several views gives one pixel in each",
+        "labelled training points; a point seen by several views gives one pixel in each, and pixels of which the "
+        "teacher says nothing give none",
         "samples of each class": dict(zip(trial.class_names, samples.tolist(), strict=True)),
         "samples_per_class": samples_per_class,
         **absent_classes(trial, samples),
@@ -111,6 +112,8 @@ def class_prototypes(
         if len(used) == 0:
             continue
         unit = F.normalize(pixel_features(scene, pairs.take(used)).double(), dim=1)
+        spoken = unit.any(dim=1)  # elsewhere the teacher says nothing
+        used, unit = used[spoken.numpy()], unit[spoken]
         sums = torch.zeros(num_classes, unit.shape[1], dtype=torch.float64) if sums is None else sums
         sums.index_add_(0, torch.from_numpy(labels[used]), unit)
         samples += np.bincount(labels[used], minlength=num_classes)

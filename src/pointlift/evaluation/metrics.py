@@ -9,6 +9,9 @@ import numpy as np
 from torch import Tensor
 
 IGNORE = -1
+"""As a label: the point is left out."""
+NONE = -1
+"""As a prediction: no class; a miss of the true class, and no false alarm of another."""
 
 
 class Confusion:
@@ -20,6 +23,7 @@ class Confusion:
 
     Attributes:
         matrix: (C, C) int64, rows the true class and columns the predicted one. Matrices of parts of a data set add up.
+        missed: (C,) int64, points of each true class for which no class was predicted; they add up too.
 
     Raises:
         ValueError: if there is not one distinct name per class.
@@ -32,12 +36,13 @@ class Confusion:
         self.num_classes = num_classes
         self.class_names = names
         self.matrix = np.zeros((num_classes, num_classes), dtype=np.int64)
+        self.missed = np.zeros(num_classes, dtype=np.int64)
 
     def update(self, predictions: Tensor | np.ndarray, labels: Tensor | np.ndarray) -> None:
         """Count points; those with label −1 are left out, whatever was predicted for them.
 
         Args:
-            predictions: (N,) integer class of each point.
+            predictions: (N,) integer class of each point, −1 for none.
             labels: (N,) integer true class, −1 to ignore.
 
         Raises:
@@ -48,9 +53,13 @@ class Confusion:
             raise ValueError(f"predictions and labels differ in shape: {predicted.shape} and {true.shape}")
         counted = true != IGNORE
         predicted, true = predicted[counted], true[counted]
-        for name, values in (("predictions", predicted), ("labels", true)):
-            if len(values) and not 0 <= values.min() <= values.max() < self.num_classes:
-                raise ValueError(f"{name} must lie in 0..{self.num_classes - 1}, not in {values.min()}..{values.max()}")
+        for name, values, low in (("predictions", predicted, NONE), ("labels", true, 0)):
+            if len(values) and not low <= values.min() <= values.max() < self.num_classes:
+                wanted = f"{low}..{self.num_classes - 1}"
+                raise ValueError(f"{name} must lie in {wanted}, not in {values.min()}..{values.max()}")
+        none = predicted == NONE
+        self.missed += np.bincount(true[none], minlength=self.num_classes)
+        predicted, true = predicted[~none], true[~none]
         pairs = np.bincount(true * self.num_classes + predicted, minlength=self.num_classes**2)
         self.matrix += pairs.reshape(self.num_classes, self.num_classes)
 
@@ -71,7 +80,7 @@ class Confusion:
             and ``accuracy`` (0 where undefined), ``points`` (true) and ``predicted``.
         """
         correct = np.diag(self.matrix)
-        points, predicted = self.matrix.sum(axis=1), self.matrix.sum(axis=0)
+        points, predicted = self.matrix.sum(axis=1) + self.missed, self.matrix.sum(axis=0)
         iou = correct / np.maximum(points + predicted - correct, 1)
         recall = correct / np.maximum(points, 1)
         evaluated = (points >= min_points) & (points > 0)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from pointlift.errors import PointliftError, RecipeError, nearest
 from pointlift.evaluation.base import EmbedText, Trial
+from pointlift.teachers.templates import TEMPLATES
 
 PLACEHOLDER = "{}"
-PLAIN = (PLACEHOLDER,)
-"""The template that leaves a name as it is."""
+
+_BATCH = 256  # sentences that a teacher's text side is given at once
 
 
 def class_prompts(trial: Trial, changes: Mapping[str, Sequence[str]] | None = None) -> dict[str, tuple[str, ...]]:
@@ -45,20 +47,25 @@ def class_prompts(trial: Trial, changes: Mapping[str, Sequence[str]] | None = No
     return prompts
 
 
-def checked_templates(templates: Sequence[str]) -> tuple[str, ...]:
-    """The templates, or a `RecipeError` if there are none or one lacks its placeholder."""
-    if not templates:
+def checked_templates(templates: str | Sequence[str]) -> tuple[str, ...]:
+    """The templates, the names of `TEMPLATES` among them replaced by their sentences.
+
+    Raises:
+        RecipeError: there are none, or one is neither a name nor has a placeholder.
+    """
+    given = (templates,) if isinstance(templates, str) else tuple(templates)
+    if not given:
         raise RecipeError(f"templates: at least one is needed, such as '{PLACEHOLDER}'")
-    for template in templates:
-        if PLACEHOLDER not in template:
+    for template in given:
+        if PLACEHOLDER not in template and template not in TEMPLATES:
             raise RecipeError(
                 f"templates: '{template}' has no {PLACEHOLDER}, where the prompt goes; write it as in "
-                f"'a {PLACEHOLDER} in a scene'"
+                f"'a {PLACEHOLDER} in a scene', or name one of the sets {', '.join(TEMPLATES)}"
             )
-    return tuple(templates)
+    return tuple(sentence for template in given for sentence in TEMPLATES.get(template, (template,)))
 
 
-def embed_names(embed_text: EmbedText, names: Sequence[str], templates: Sequence[str]) -> Tensor:
+def embed_names(embed_text: EmbedText, names: Sequence[str], templates: str | Sequence[str]) -> Tensor:
     """Mean over the T templates of the unit text embeddings of each of the C names, (C, D) float64.
 
     Row c is ``mean_t normalise(text(t(c)))``, not yet normalised.
@@ -67,9 +74,19 @@ def embed_names(embed_text: EmbedText, names: Sequence[str], templates: Sequence
         RecipeError: see `checked_templates`.
         PointliftError: the teacher has no text encoder, or does not know a word.
     """
-    sentences = [template.replace(PLACEHOLDER, name) for name in names for template in checked_templates(templates)]
-    unit = F.normalize(embed_text(sentences).detach().cpu().double(), dim=1)
+    templates = checked_templates(templates)
+    sentences = [template.replace(PLACEHOLDER, name) for name in names for template in templates]
+    unit = F.normalize(_embed(embed_text, sentences), dim=1)
     return unit.reshape(len(names), len(templates), -1).mean(dim=1)
+
+
+def _embed(embed_text: EmbedText, sentences: Sequence[str]) -> Tensor:
+    """Embeddings (S, D) float64 of sentences, each different one computed once, batch by batch."""
+    rows = {sentence: row for row, sentence in enumerate(dict.fromkeys(sentences))}
+    different = list(rows)
+    starts = range(0, len(different), _BATCH)
+    batches = [embed_text(different[start : start + _BATCH]).detach().cpu().double() for start in starts]
+    return torch.cat(batches)[[rows[sentence] for sentence in sentences]]
 
 
 def text_encoder(trial: Trial) -> EmbedText:

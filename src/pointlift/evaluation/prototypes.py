@@ -12,7 +12,7 @@ from pointlift.errors import RecipeError
 from pointlift.evaluation.base import PixelFeatures, Trial, each
 from pointlift.evaluation.features import student_output
 from pointlift.evaluation.labels import labels_of
-from pointlift.evaluation.metrics import Confusion
+from pointlift.evaluation.metrics import NONE, Confusion
 from pointlift.evaluation.scoring import confusion_of
 from pointlift.evaluation.visibility import Visibility, visible_features
 from pointlift.students.base import Student
@@ -28,6 +28,11 @@ def nearest(features: Tensor, prototypes: Tensor) -> Tensor:
     """Class (N,) of the prototype (C, D) with the highest cosine to each feature (N, D); NaN rows never win."""
     absent = prototypes.isnan().any(dim=1)
     return cosines(features, prototypes.nan_to_num()).masked_fill(absent, -torch.inf).argmax(dim=1)
+
+
+def teacher_classes(classify: Classify, features: Tensor) -> Tensor:
+    """Class (N,) of the teacher's features (N, D), `NONE` where it says nothing: where they are zeros."""
+    return classify(features).masked_fill(~features.any(dim=1), NONE)
 
 
 def cosines(features: Tensor, prototypes: Tensor) -> Tensor:
@@ -54,7 +59,8 @@ def prototype_confusions(
 ) -> dict[str, Confusion]:
     """Confusion of every row over the test scans: all labelled points, then those that a view sees.
 
-    The networks and the majority class have a row for either; the teacher, who sees images only, one for the latter.
+    The networks and the majority class have a row for either; the teacher, who sees images only, one for the latter,
+    in which a point of which it says nothing is a miss: all rows are of the same points.
     """
     rows = [*networks, "majority class"]
     names = [*rows, "teacher" + VISIBLE, *(name + VISIBLE for name in rows)]
@@ -69,5 +75,5 @@ def prototype_confusions(
         for name, predicted in predictions.items():
             confusions[name].update(predicted, labels)
             confusions[name + VISIBLE].update(predicted[torch.from_numpy(seen)], labels[seen])
-        confusions["teacher" + VISIBLE].update(classify(teacher), labels[seen])
+        confusions["teacher" + VISIBLE].update(teacher_classes(classify, teacher), labels[seen])
     return confusions

@@ -79,7 +79,8 @@ def _points_in_words(
         "task": "structure",
         **describe_data(trial),
         "points": f"visible labelled test points, up to {points_per_class} per class, drawn from (seed, scan) over all "
-        "scans together; the same points for student, teacher and random network",
+        "scans together, less those of which the teacher says nothing; the same points for student, teacher and random "
+        "network",
         "visible": visibility.in_words(),
         "points of each class": _by_class(trial, labels),
         "points of each class for uniformity and relational gap": _by_class(trial, labels[paired]),
@@ -120,7 +121,10 @@ def sampled_features(
             continue
         pairs = visibility.pairs(scene)
         mine = np.isin(pairs.point_index, points)
-        gathered["teacher"].append(visible_features(scene, pairs.take(mine), pixel_features)[1])
+        teacher = visible_features(scene, pairs.take(mine), pixel_features)[1]
+        spoken = teacher.any(dim=1)
+        points, labels = points[spoken.numpy()], labels[spoken.numpy()]
+        gathered["teacher"].append(teacher[spoken])
         for name, network in networks.items():
             gathered[name].append(student_output(network, scene, trial.device)[torch.from_numpy(points)])
         drawn.append(labels)

@@ -31,13 +31,19 @@ class Visibility(NamedTuple):
         test = "no occlusion test" if self.occlusion is None else f"occlusion test with tolerance {self.occlusion:g}"
         return (
             f"a point is seen by a view at depth > {self.min_depth:g} m, 1 pixel or more inside the image, {test}; the "
-            "teacher's feature of a point is the mean of its unit features over the views that see it"
+            "teacher's feature of a point is the mean of its unit features over the views that see it and in which it "
+            "says something of the point (its feature is not zero); where it says nothing in any, its class is a miss"
         )
 
 
 def visible_features(scene: Scene, pairs: Pairs, pixel_features: PixelFeatures) -> tuple[np.ndarray, Tensor]:
-    """Points (V,) int64 that a view sees, ascending, and the mean of their unit teacher features over views (V, D)."""
+    """Points (V,) int64 that a view sees, ascending, and the mean of their unit teacher features over views (V, D).
+
+    Views in which the teacher says nothing, whose features are zeros, do not count; with no other view the mean is 0.
+    """
     seen, row = np.unique(pairs.point_index, return_inverse=True)
     unit = F.normalize(pixel_features(scene, pairs).float(), dim=1)
-    sums = torch.zeros(len(seen), unit.shape[1]).index_add_(0, torch.from_numpy(row.reshape(-1)), unit)
-    return seen, sums / torch.from_numpy(np.bincount(row.reshape(-1), minlength=len(seen)))[:, None]
+    rows = torch.from_numpy(row.reshape(-1))
+    sums = torch.zeros(len(seen), unit.shape[1]).index_add_(0, rows, unit)
+    views = torch.bincount(rows[unit.any(dim=1)], minlength=len(seen))
+    return seen, sums / views.clamp(min=1)[:, None]

@@ -15,7 +15,7 @@ from pointlift.evaluation.base import Trial
 from pointlift.evaluation.features import random_network
 from pointlift.evaluation.labels import count_labels, majority_class, require_labels
 from pointlift.evaluation.metrics import Confusion
-from pointlift.evaluation.prompts import PLAIN, checked_templates, class_prompts, embed_names, text_encoder
+from pointlift.evaluation.prompts import checked_templates, class_prompts, embed_names, text_encoder
 from pointlift.evaluation.protocol import describe_data, scoring_in_words
 from pointlift.evaluation.prototypes import VISIBLE, nearest, prototype_confusions, require_width
 from pointlift.evaluation.sampling import spread
@@ -31,7 +31,7 @@ def zero_shot(
     trial: Trial,
     *,
     prompts: dict[str, list[str]] | None = None,
-    templates: tuple[str, ...] | None = None,
+    templates: str | tuple[str, ...] | None = None,
     ensemble: Ensemble = "mean",
     min_depth: NonNegativeFloat = 1.0,
     occlusion: PositiveFloat | None = None,
@@ -48,8 +48,9 @@ def zero_shot(
         trial: student, data, teacher with its text side, and seed.
         prompts: names of a class, in place of those in the data set's attribute ``prompts``; a class that has neither
             is called by its own name.
-        templates: sentences in which ``{}`` is the name; None: the data set's attribute ``templates``, else ``{}``
-            alone, which any text side understands. For a CLIP, A.8 has "a {} in a scene" and 80 ImageNet sentences.
+        templates: sentences in which ``{}`` is the name, or the name of a set of them: ``plain`` (``{}`` alone, which
+            any text side understands), ``openscene`` ("a {} in a scene") or ``clip85`` (CLIP's 80 for ImageNet and 5
+            "in the scene"). None: those of the teacher, ``clip85`` for a CLIP.
         ensemble: how several names of a class act together. ``mean``: as one embedding, the normalised mean over names
             and templates. ``max``: each has its own and the best wins for its class, as in OpenScene.
         min_depth: metres in front of the camera from which a point counts as seen.
@@ -68,7 +69,7 @@ def zero_shot(
     """
     require_labels(trial)
     names = class_prompts(trial, prompts)
-    templates = checked_templates(getattr(trial.test, "templates", PLAIN) if templates is None else templates)
+    templates = checked_templates(trial.templates() if templates is None else templates)
     embeddings, classes = class_embeddings(trial, names, templates, ensemble)
     require_width(trial.student, embeddings.shape[1], "the teacher's text", "zero-shot")
     visibility = Visibility(min_depth, occlusion)

@@ -22,11 +22,12 @@ from pointlift.losses.distributed import global_loss, permuted_rows
 from pointlift.methods.base import Method, Progress
 from pointlift.registry import METHODS
 from pointlift.students.base import Student
+from pointlift.teachers.base import Teacher
 from pointlift.teachers.pixels import PixelFeatures
 
 
 class Sample(NamedTuple):
-    """One scene's share of a step; ``targets (P, D)`` are known already where the teacher's features are cached."""
+    """One scene's share of a step; ``targets (P, D)`` are known already where the teacher's maps are at hand."""
 
     scene: Scene
     pairs: Pairs
@@ -68,8 +69,10 @@ class PointPixel(Method):
         pixel_features: the frozen teacher behind its cache.
         loss: a paired loss ``(student (N, D), teacher (N, D)) -> scalar``.
         points: augmentation of the points.
-        image: augmentation of the images, None for none; not possible together with cached features.
-        pairs_per_scene: pairs drawn from each scan at every step; fewer where fewer points are seen.
+        image: augmentation of the images, None for none; not possible with features that are cached or read from files.
+        pairs_per_scene: pairs drawn from each scan at every step, over all its views together; fewer where fewer points
+            are seen, and those of which the teacher says nothing (features of zeros) are dropped.
+        views_per_scene: at every step only so many random views of each scan, of those that see a point; None for all.
         min_depth: metres in front of the camera from which a point counts as seen.
         occlusion: relative depth tolerance of the z-buffer filter; None keeps points hidden behind nearer ones.
         shuffle_pairs: the control: the targets are permuted over all pairs of the global batch, between images; it
@@ -88,12 +91,15 @@ class PointPixel(Method):
         min_depth: Annotated[float, Field(gt=0)] = 1.0,
         occlusion: Annotated[float, Field(gt=0)] | None = None,
         shuffle_pairs: bool = False,
+        views_per_scene: Annotated[int, Field(ge=1)] | None = None,
     ) -> None:
         super().__init__()
         teacher_dim = pixel_features.teacher.dim
         if student.out_channels != teacher_dim:
             raise RecipeError(f"the student gives {student.out_channels} channels and the teacher {teacher_dim}")
-        if image is not None and pixel_features.cache is not None:
+        if image is not None and pixel_features.teacher.reads_files:
+            raise RecipeError("this teacher reads its maps from files, so images cannot be augmented: set image=null")
+        if image is not None and pixel_features.ready:
             raise RecipeError(
                 "teacher features cannot be cached while images are augmented: set cache.enabled=false, or image=null"
             )
@@ -102,7 +108,7 @@ class PointPixel(Method):
         self.loss = loss
         self.points, self.image = points, image
         self.pairs_per_scene, self.min_depth, self.occlusion = pairs_per_scene, min_depth, occlusion
-        self.shuffle_pairs = shuffle_pairs
+        self.shuffle_pairs, self.views_per_scene = shuffle_pairs, views_per_scene
 
     @property
     def student(self) -> Student:
@@ -117,16 +123,16 @@ class PointPixel(Method):
     def prepare(self, scenes: Sequence[Scene], progress: Progress | None = None) -> None:
         """Compute the teacher's features of every image once, if they are cached."""
         self.pixel_features.teacher.to(next(self.student.parameters()).device)
-        _require_images(scenes)
+        _require_images(scenes, self.pixel_features.teacher)
         if self.pixel_features.cache is not None:
             report = None if progress is None else lambda done, total: progress("teacher features", done, total)
             self.pixel_features.precompute(scenes, report)
 
     def sample(self, scene: Scene, rng: np.random.Generator) -> Sample:
         """Augment one scene and draw its pairs."""
-        pairs = scene.pairs(min_depth=self.min_depth, occlusion=self.occlusion)
         if not scene.views:
             raise DataError(f"scene {scene.id} has no image, and distillation needs one")
+        scene, pairs = self._seen(scene, rng)
         if self.points is not None:
             scene, pairs = augment_points(scene, pairs, self.points, rng)
         if self.image is not None:
@@ -136,8 +142,26 @@ class PointPixel(Method):
                 f"scene {scene.id}: no point is seen by any view; run `pointlift check` to see the overlays"
             )
         pairs = draw_pairs(pairs, self.pairs_per_scene, rng)
-        cached = self.pixel_features.cache is not None
-        return Sample(scene, pairs, self.pixel_features(scene, pairs) if cached else None)
+        if not self.pixel_features.ready:
+            return Sample(scene, pairs, None)
+        targets = self.pixel_features(scene, pairs)
+        spoken = targets.any(dim=1)
+        return Sample(scene, pairs.take(spoken.numpy()), targets[spoken])
+
+    def _seen(self, scene: Scene, rng: np.random.Generator) -> tuple[Scene, Pairs]:
+        """The scene with the views of this step, and what they see."""
+        if self.views_per_scene is None:
+            return scene, scene.pairs(min_depth=self.min_depth, occlusion=self.occlusion)
+        found: list[tuple[int, Pairs]] = []
+        for index in rng.permutation(len(scene.views)).tolist():
+            alone = replace(scene, views=[scene.views[index]])
+            pairs = alone.pairs(min_depth=self.min_depth, occlusion=self.occlusion)
+            if len(pairs.point_index):
+                found.append((index, pairs))
+            if len(found) == self.views_per_scene:
+                break
+        found.sort(key=lambda one: one[0])
+        return replace(scene, views=[scene.views[index] for index, _ in found]), _joined([pairs for _, pairs in found])
 
     def collate(self, samples: list[Sample], rng: np.random.Generator) -> PairBatch:
         """Concatenate the clouds of several samples."""
@@ -152,17 +176,30 @@ class PointPixel(Method):
 
     def forward(self, batch: PairBatch) -> dict[str, torch.Tensor]:
         """Loss over the pairs of the global batch."""
-        targets = batch.targets
+        rows, targets = batch.rows, batch.targets
         if targets is None:
-            targets = torch.cat([self.pixel_features(sample.scene, sample.pairs) for sample in batch.samples])
-            targets = targets.to(batch.rows.device)
+            # as of one scene with all views of the step, so that the teacher sees them in few batches
+            views = [view for sample in batch.samples for view in sample.scene.views]
+            pairs = _joined([sample.pairs for sample in batch.samples], [len(s.scene.views) for s in batch.samples])
+            targets = self.pixel_features(replace(batch.samples[0].scene, views=views), pairs, rows.device)
+            spoken = targets.any(dim=1)
+            rows, targets = rows[spoken], targets[spoken]
         if self.shuffle_pairs:
             targets = permuted_rows(targets, batch.seed)
-        return {"loss": global_loss(self.loss, self.student(batch.points, batch.rows), targets)}
+        return {"loss": global_loss(self.loss, self.student(batch.points, rows), targets)}
 
 
-def _require_images(scenes: Sequence[Scene]) -> None:
-    """Say at once, where that is cheap, which scenes have nothing to learn from."""
+def _joined(pairs: Sequence[Pairs], views: Sequence[int] | None = None) -> Pairs:
+    """Pairs of scenes with so many views each (1 if nothing is said) as pairs of all these views in a row."""
+    if not pairs:
+        return Pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty((0, 2), np.float32))
+    starts = np.cumsum([0, *(views or [1] * len(pairs))])
+    moved = [one._replace(view_index=one.view_index + start) for one, start in zip(pairs, starts[:-1], strict=True)]
+    return Pairs(*(np.concatenate(parts) for parts in zip(*moved, strict=True)))
+
+
+def _require_images(scenes: Sequence[Scene], teacher: Teacher) -> None:
+    """Say at once, where that is cheap, which scenes have no image and which files the teacher lacks."""
     views, ids = getattr(scenes, "views", None), getattr(scenes, "ids", None)
     if views is None or ids is None:
         return
@@ -170,6 +207,8 @@ def _require_images(scenes: Sequence[Scene]) -> None:
     if blind:
         named = ", ".join(blind[:3]) + (", …" if len(blind) > 3 else "")
         raise DataError(f"{len(blind)} of {len(ids)} scenes have no image, and distillation needs one: {named}")
+    if teacher.reads_files:
+        teacher.require_files(view for index in range(len(ids)) for view in views(index))
 
 
 def draw_pairs(pairs: Pairs, count: int, rng: np.random.Generator) -> Pairs:

@@ -35,15 +35,21 @@ class FeatureColors:
     high: Tensor
 
     def __call__(self, features: Tensor) -> np.ndarray:
-        """RGB (N, 3) uint8 of features (N, D), which are normalised first; what lies outside the range is clipped."""
+        """RGB (N, 3) uint8 of features (N, D), which are normalised first; what lies outside the range is clipped.
+
+        Features of zeros, by which a teacher says nothing, are grey.
+        """
         values = (F.normalize(features.float(), dim=1) - self.mean) @ self.directions
         scaled = ((values - self.low) / (self.high - self.low).clamp(min=1e-9)).clamp(0, 1)
-        return (readable(scaled.double().numpy()) * 255 + 0.5).astype(np.uint8)
+        colors = (readable(scaled.double().numpy()) * 255 + 0.5).astype(np.uint8)
+        colors[~features.any(dim=1).numpy()] = UNKNOWN[:3]
+        return colors
 
 
 def feature_colors(teacher: Tensor) -> FeatureColors:
     """The principal directions of the teacher's features (N, D), scaled to their 2nd and 98th percentiles."""
-    unit = F.normalize(teacher.float(), dim=1)
+    spoken = teacher.any(dim=1)
+    unit = F.normalize((teacher[spoken] if spoken.any() else teacher).float(), dim=1)
     mean = unit.mean(dim=0)
     centred = (unit - mean).double()
     directions = torch.linalg.eigh(centred.T @ centred)[1][:, -3:].flip(1)  # ascending

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
-from pointlift.data.scene import Pairs, Scene
+from pointlift.data.scene import Scene
+from pointlift.evaluation.prototypes import teacher_classes
 from pointlift.evaluation.sampling import spread
 from pointlift.methods.base import Progress
 from pointlift.report import raster
+from pointlift.report.cameras import camera_pictures, facing_forward
 from pointlift.report.colors import RIGHT, WRONG, FeatureColors, feature_colors
 from pointlift.report.raster import Picture
 from pointlift.report.stage import Stage
@@ -24,9 +25,10 @@ SEEN = "teacher, visible points"
 
 @dataclass(frozen=True)
 class ScenePictures:
-    """The pictures of one scan: on the camera's image; features, classes and errors from above, reference first."""
+    """The pictures of one scan: in its cameras; features, classes and errors from above, reference first."""
 
     title: str
+    cameras: int
     images: list[Picture]
     features: list[Picture]
     classes: list[Picture]
@@ -74,12 +76,14 @@ def gallery(stage: Stage, scenes: int, progress: Progress) -> Gallery:
 def _scene_pictures(stage: Stage, scene: Scene, colors: FeatureColors) -> ScenePictures:
     seen, teacher = stage.teacher(scene)
     outputs = [stage.output(subject, scene) for subject in stage.subjects]
+    images = camera_pictures(stage, scene, colors, outputs)
+    scene = facing_forward(scene)
     frame = raster.frame_of(scene.points, scene.up_axis)
     features = [_cloud(frame, scene, seen, colors(teacher), SEEN, "features")]
     for subject, output in zip(stage.subjects, outputs, strict=True):
         features.append(_cloud(frame, scene, None, colors(output), subject.label, "features"))
     classes, errors = _class_pictures(stage, scene, frame, (seen, teacher), outputs)
-    return ScenePictures(scene.id, _image_pictures(stage, scene, colors, outputs), features, classes, errors)
+    return ScenePictures(scene.id, len(scene.views), images, features, classes, errors)
 
 
 def _class_pictures(
@@ -95,7 +99,7 @@ def _class_pictures(
         return classes, errors
     if scene.labels is not None:
         seen, features = teacher
-        errors.append(_error_cloud(frame, scene, seen, stage.classify(features).numpy(), SEEN))
+        errors.append(_error_cloud(frame, scene, seen, teacher_classes(stage.classify, features).numpy(), SEEN))
     for subject, output in zip(stage.subjects, outputs, strict=True):
         predicted = stage.classify(output).numpy()
         classes.append(_cloud(frame, scene, None, stage.palette[predicted], subject.label, "classes"))
@@ -126,45 +130,6 @@ def _error_cloud(frame: raster.Frame, scene: Scene, rows: np.ndarray, predicted:
     share = f"{100 * wrong.mean():.0f} % wrong" if len(wrong) else "no labelled point"
     alt = f"Errors of {label} in scan {scene.id} from above: {share}."
     return Picture(raster.cloud_uri(picture, 8), frame.size, f"{label}: {share}", alt)
-
-
-def _image_pictures(stage: Stage, scene: Scene, colors: FeatureColors, outputs: Sequence[Tensor]) -> list[Picture]:
-    """The first view: its image, the teacher's features of it, and the truth and the students at the points in it."""
-    view = scene.views[0]
-    image = view.image
-    height, width = image.shape[:2]
-    zoom = 2 if width < 700 else 1
-    size = (height * zoom, width * zoom)
-    where = f"of camera {view.name} in scan {scene.id}"
-    pairs = of_view(stage.visibility.pairs(scene), 0)
-    depth = view.project(scene.points[pairs.point_index])[1]
-
-    def over_image(dots: np.ndarray, caption: str, what: str) -> Picture:
-        drawn = raster.draw_on_image(image, pairs.pixels, depth, dots[:, :3], zoom)
-        return Picture(
-            raster.photo_uri(drawn), size, caption, f"{what} at the points {where}, over the darkened image."
-        )
-
-    dense = stage.dense(view)
-    flat = colors(dense.flatten(1).T).reshape(*dense.shape[1:], 3)
-    smooth = np.array(Image.fromarray(flat).resize((width, height), Image.Resampling.BILINEAR))
-    pictures = [
-        Picture(raster.photo_uri(image), size, f"camera, {view.name}", f"Image {where}."),
-        Picture(raster.photo_uri(smooth), size, "teacher", f"The teacher's features {where}, as colours."),
-    ]
-    if scene.labels is not None and stage.names:
-        pictures.append(
-            over_image(stage.palette[scene.labels[pairs.point_index]], "ground truth, legend below", "True classes")
-        )
-    for subject, output in zip(stage.subjects, outputs, strict=True):
-        dots = colors(output[torch.from_numpy(pairs.point_index)])
-        pictures.append(over_image(dots, subject.label, f"Features of {subject.label}, as colours,"))
-    return pictures
-
-
-def of_view(pairs: Pairs, view: int) -> Pairs:
-    """The pairs of one view."""
-    return pairs.take(pairs.view_index == view)
 
 
 def _css(color: np.ndarray) -> str:

@@ -17,8 +17,12 @@ TASKS = ("zero-shot", "exemplar")
 
 
 def labelling_task(tasks: Mapping[str, Any]) -> str | None:
-    """The protocol by which pictures of a group with these ``tasks`` are labelled; None if it was measured by none."""
-    return next((task for task in TASKS if task in tasks), None)
+    """The key of the result by which pictures of a group are labelled; None if there is none on its own kind of data.
+
+    Of a mixture, a result on one of its parts will do.
+    """
+    own = [key for key, found in tasks.items() if set(found.get("test_data") or {}) <= {"part"}]
+    return next((key for task in TASKS for key in own if (tasks[key].get("task") or key) == task), None)
 
 
 def visibility_of(protocol: Mapping[str, Any], otherwise: Visibility) -> Visibility:

@@ -13,9 +13,9 @@ from pointlift.evaluation.metrics import Confusion
 from pointlift.evaluation.sampling import spread
 from pointlift.methods.base import Progress
 from pointlift.report import raster
+from pointlift.report.cameras import facing_forward, of_view
 from pointlift.report.clusters import Cluster, wrong_clusters
 from pointlift.report.colors import WRONG
-from pointlift.report.gallery import of_view
 from pointlift.report.raster import Picture
 from pointlift.report.stage import Stage, Subject
 
@@ -119,11 +119,12 @@ def _mistake(stage: Stage, subject: Subject, cluster: Cluster) -> Mistake:
     assert stage.classify is not None
     true, predicted = stage.names[cluster.true], stage.names[cluster.predicted]
     what = f"{true} taken for {predicted}"
-    frame = raster.close_up(raster.frame_of(scene.points, scene.up_axis), scene.points[cluster.points], _CROP)
+    points = facing_forward(scene).points
+    frame = raster.close_up(raster.frame_of(points, scene.up_axis), points[cluster.points], _CROP)
     classes = stage.classify(stage.output(subject, scene)).numpy()
     pictures = _crop(stage, scene, cluster, what)
     for caption, values in (("ground truth", scene.labels), (subject.label, classes)):
-        drawn = raster.draw_cloud(frame, scene.points, stage.palette[values], 2.4)
+        drawn = raster.draw_cloud(frame, points, stage.palette[values], 2.4)
         alt = f"Close-up from above of {what}: {caption}."
         pictures.append(Picture(raster.cloud_uri(drawn, 32), frame.size, caption, alt))
     distance = float(np.linalg.norm(np.median(scene.points[cluster.points], axis=0)))

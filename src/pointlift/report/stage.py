@@ -22,7 +22,6 @@ from pointlift.report.colors import class_colors
 from pointlift.report.labelling import classifier, labelling_task, visibility_of
 from pointlift.run import Run
 from pointlift.students.base import Student
-from pointlift.teachers.images import view_features
 from pointlift.teachers.pixels import PixelFeatures
 
 
@@ -74,9 +73,7 @@ class Stage:
         """The teacher's features of a view, (D, h, w)."""
         pixel_features = self.trial.pixel_features()
         assert isinstance(pixel_features, PixelFeatures)
-        if pixel_features.cache is not None:
-            return pixel_features.cache.features(view).float().cpu()
-        return view_features(pixel_features.teacher, [view], pixel_features.image_size, pixel_features.scale)[0]
+        return pixel_features.dense(view)
 
 
 def open_stage(
@@ -105,7 +102,8 @@ def open_stage(
     shown = [tasks[task]] if task else list(tasks.values())
     split = next((found["split"] for found in shown if found.get("split")), "val")
     root = {} if data_root is None else {"root": data_root}
-    train, test = first.parts.dataset(**root), first.parts.dataset(split=split, **root)
+    part = {"part": tasks[task]["test_data"]["part"]} if task and tasks[task].get("test_data") else {}
+    train, test = first.parts.train_and_test(split, part, **root)
     if len(test) == 0:
         raise DataError(f"the split '{split}' of the data set '{first.recipe.data.name}' has no scans")
     prepare(test, progress)
@@ -128,7 +126,7 @@ def open_stage(
         trial=trial,
         subjects=people,
         task=task,
-        classify=classifier(task, protocol, trial) if task else None,
+        classify=classifier(tasks[task].get("task") or task, protocol, trial) if task else None,
         visibility=visibility_of(protocol, own_rule),
         palette=class_colors(tuple(getattr(test, "class_names", ())), getattr(test, "class_colors", None)),
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 from pointlift.errors import DataError
 from pointlift.report import tables
-from pointlift.run import Run
+from pointlift.run import Run, flat, of_any_part
 from pointlift.train.options import BOOKKEEPING
 
 Statistic = dict[str, Any]
@@ -65,15 +65,7 @@ def markdown(summary: Mapping[str, Any]) -> str:
 
 def recipe_values(run: Run) -> dict[str, Any]:
     """All that determines ``run`` except its seed, with dotted keys; nothing about where things lie."""
-    return {key: value for key, value in flat(run.recipe.to_dict()).items() if key not in _LOCAL}
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one, with dotted keys."""
-    found: dict[str, Any] = {}
-    for key, value in values.items():
-        found.update(flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value})
-    return found
+    return {key: value for key, value in flat(run.recipe.to_dict()).items() if of_any_part(key) not in _LOCAL}
 
 
 def statistic(values: Iterable[float | int | None]) -> Statistic:
@@ -101,7 +93,7 @@ def _group(members: list[Run]) -> dict[str, Any]:
         "student": recipe.student.name,
         "data": recipe.data.name,
         "seeds": [run.recipe.seed for run in members],
-        "steps": recipe.training.steps,
+        "steps": members[0].steps,
         "runs": [str(run.folder) for run in members],
         "tasks": {task: _task([found.get(task) for found in results]) for task in tasks},
     }

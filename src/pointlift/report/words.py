@@ -12,8 +12,8 @@ import yaml
 from pointlift import recipe as recipes
 from pointlift.errors import PointliftError
 from pointlift.report import tables
-from pointlift.report.summary import flat, recipe_values
-from pointlift.run import Run
+from pointlift.report.summary import recipe_values
+from pointlift.run import Run, flat
 
 READ_OUT = {
     "zero-shot": "by text prompts alone",
@@ -159,7 +159,7 @@ def commands(members: Sequence[Run], tasks: Mapping[str, Any]) -> list[str]:
     """The commands that make the runs of one group again."""
     run = members[0]
     source, changes = _as_shipped(run)
-    needs_data = "" if run.recipe.data.name == "street" else " --data-root DATA"
+    needs_data = "" if run.recipe.data.name in ("street", "mixture") else " --data-root DATA"
     needs_teacher = " --teacher WEIGHTS" if getattr(run.recipe.teacher, "source", None) else ""
     settings = "".join(f" --set {key}={_yaml(value)}" for key, value in changes.items())
     lines = []
@@ -204,7 +204,8 @@ def recipe_text(run: Run) -> str:
     """The recipe as YAML, without its seed and without where things lie on this machine."""
     values = run.recipe.to_dict()
     values.pop("seed", None)
-    values["data"].pop("root", None)
+    for data in (values["data"], *values["data"].get("parts", ())):
+        data.pop("root", None)
     values["cache"].pop("folder", None)
     source = values["teacher"].get("source")
     if isinstance(source, str) and Path(source).is_absolute():

@@ -2,18 +2,30 @@
 
 from pointlift.teachers.base import Teacher
 from pointlift.teachers.cache import FeatureCache
+from pointlift.teachers.clip import CLIP
 from pointlift.teachers.dinov2 import DINOv2
 from pointlift.teachers.images import teacher_size, view_to_tensor
+from pointlift.teachers.labelmaps import LabelMaps
 from pointlift.teachers.pixels import PixelFeatures
+from pointlift.teachers.resnet50 import ResNet50
 from pointlift.teachers.sampling import sample_features
+from pointlift.teachers.segmenter import Segmenter
+from pointlift.teachers.siglip import SigLIP
 from pointlift.teachers.street import StreetTeacher
+from pointlift.teachers.text import TextEncoder
 
 __all__ = [
+    "CLIP",
     "DINOv2",
     "FeatureCache",
+    "LabelMaps",
     "PixelFeatures",
+    "ResNet50",
+    "Segmenter",
+    "SigLIP",
     "StreetTeacher",
     "Teacher",
+    "TextEncoder",
     "sample_features",
     "teacher_size",
     "view_to_tensor",

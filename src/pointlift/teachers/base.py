@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -22,22 +22,30 @@ class Teacher(nn.Module):
 
     A subclass implements `_features` and, at the end of its constructor, sets ``dim`` (channels D of its features),
     ``stride`` (pixels per feature; image sides must be multiples of it) and ``fingerprint`` (see `fingerprint_of`),
-    and calls `freeze`.
+    and calls `freeze`. One whose features are a linear function of narrower maps, such as class probabilities times
+    embeddings of the classes, keeps maps of ``map_channels`` and implements `lift`. A feature of zeros means that the
+    teacher says nothing of that pixel.
+
+    ``reads_files`` is for a teacher that reads its maps from files beside the images: it is given views and no pixels,
+    sees each image at its own size, and its maps are never cached.
     """
 
+    reads_files: ClassVar[bool] = False
+    templates: ClassVar[tuple[str, ...]] = ("{}",)
+    """Sentences around the names of classes that its text side is usually asked with."""
     dim: int
     stride: int
     fingerprint: str
 
     def features(self, images: Tensor, views: Sequence[View] | None = None) -> Tensor:
-        """Dense features of images, without gradient and in float32 even inside mixed precision.
+        """Dense maps of images, without gradient and in float32 even inside mixed precision; `lift` ends the work.
 
         Args:
             images: (B, 3, H, W) RGB in [0, 1], before any normalisation; H and W multiples of ``stride``.
             views: the B views that the images come from, for teachers that read further files of a view.
 
         Returns:
-            (B, D, H / stride, W / stride) float32 on the teacher's device.
+            (B, C, H / stride, W / stride) float32 on the teacher's device, C being ``map_channels``.
 
         Raises:
             ValueError: if the shape is not that; the message gives the nearest right size.
@@ -50,6 +58,21 @@ class Teacher(nn.Module):
     def forward(self, images: Tensor, views: Sequence[View] | None = None) -> Tensor:
         """Same as `features`."""
         return self.features(images, views)
+
+    def lift(self, samples: Tensor) -> Tensor:
+        """Features (P, D) of samples (P, C) of the maps, on the device of the samples.
+
+        Linear, so that it commutes with bilinear sampling; the identity unless a subclass keeps narrower maps.
+        """
+        return samples
+
+    @property
+    def map_channels(self) -> int:
+        """Channels C of the maps that `features` returns; ``dim`` unless a subclass keeps narrower ones."""
+        return self.dim
+
+    def require_files(self, views: Iterable[View]) -> None:
+        """A `DataError` that names what is missing of the files that a teacher which ``reads_files`` needs of views."""
 
     def tokens(self, images: Tensor, views: Sequence[View] | None = None) -> Tensor:
         """A set of T tokens for each image, (B, T, D); a `PointliftError` where the teacher has none."""

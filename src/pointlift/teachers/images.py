@@ -63,17 +63,26 @@ def view_features(
     image_size: tuple[int, int] | None = None,
     scale: float = 1.0,
     batch_size: int = 8,
+    device: torch.device | str | None = "cpu",
 ) -> list[Tensor]:
-    """The teacher's (D, h, w) float32 feature map of each view, on the CPU; views of equal size go in one batch."""
+    """The teacher's (C, h, w) float32 map of each view on a device (None: its own); equal sizes go in one batch.
+
+    A teacher that ``reads_files`` is given no pixels, and always the size of the image.
+    """
     groups: dict[tuple[int, int], list[int]] = defaultdict(list)
     for index, view in enumerate(views):
-        groups[teacher_size(view.size, teacher.stride, image_size, scale)].append(index)
+        size = view.size if teacher.reads_files else teacher_size(view.size, teacher.stride, image_size, scale)
+        groups[size].append(index)
     maps: list[Tensor] = [torch.empty(0)] * len(views)
     for size, members in groups.items():
         for start in range(0, len(members), batch_size):
             batch = members[start : start + batch_size]
-            images = torch.stack([view_to_tensor(views[index], size) for index in batch])
-            features = teacher.features(images, [views[index] for index in batch]).cpu()
+            if teacher.reads_files:
+                images = torch.zeros(()).expand(len(batch), 3, *size)  # takes no memory
+            else:
+                images = torch.stack([view_to_tensor(views[index], size) for index in batch])
+            features = teacher.features(images, [views[index] for index in batch])
+            features = features if device is None else features.to(device)
             for index, feature_map in zip(batch, features, strict=True):
                 maps[index] = feature_map
     return maps

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,7 +26,8 @@ class PixelFeatures:
         image_size: (height, width) at which it sees every image; None: the image's own, rounded to the stride. With
             a cache, the cache's.
         scale: factor on that size; with a cache, the cache's.
-        cache: where feature maps are kept (in float16); None computes them at every call (in float32).
+        cache: where feature maps are kept (in float16); None computes them at every call (in float32). A teacher
+            that reads its maps from files needs none, and one that is given is left aside.
     """
 
     def __init__(
@@ -37,6 +38,8 @@ class PixelFeatures:
         scale: float = 1.0,
         cache: FeatureCache | None = None,
     ) -> None:
+        if teacher.reads_files:
+            image_size, scale, cache = None, 1.0, None
         if cache is not None and cache.teacher.fingerprint != teacher.fingerprint:
             raise ValueError("the cache belongs to another teacher")
         if cache is not None and image_size is not None and image_size != cache.image_size:
@@ -46,9 +49,17 @@ class PixelFeatures:
         self.scale = scale if cache is None else cache.scale
         self.cache = cache
 
-    def __call__(self, scene: Scene, pairs: Pairs) -> Tensor:
-        """(P, D) float32 features of the pairs' pixels, on the CPU; only views that occur in pairs are decoded."""
-        features = torch.empty(len(pairs.view_index), self.teacher.dim)
+    @property
+    def ready(self) -> bool:
+        """Whether maps are at hand without running a network, also in data-loading processes."""
+        return self.cache is not None or self.teacher.reads_files
+
+    def __call__(self, scene: Scene, pairs: Pairs, device: torch.device | str = "cpu") -> Tensor:
+        """(P, D) float32 features of the pairs' pixels, on ``device``; only views that occur in pairs are decoded.
+
+        Sampled where the maps are: on the teacher's device unless they come from a cache.
+        """
+        features = torch.empty(len(pairs.view_index), self.teacher.dim, device=device)
         view_index, pixels = torch.from_numpy(pairs.view_index), torch.from_numpy(pairs.pixels)
         used = np.unique(pairs.view_index).tolist()
         views = [scene.views[index] for index in used]
@@ -57,10 +68,18 @@ class PixelFeatures:
             samples = sample_features(
                 feature_map[None], torch.zeros_like(members), pixels[members], torch.tensor([view.size])
             )
+            samples = self.teacher.lift(samples).to(device)
             if len(used) == 1:
                 return samples
-            features[members] = samples
+            features[members.to(device)] = samples
         return features
+
+    def dense(self, view: View) -> Tensor:
+        """(D, h, w) float32 features of a whole view, on the CPU."""
+        feature_map = next(iter(self._maps([view]))).float()
+        channels, height, width = feature_map.shape
+        lifted = self.teacher.lift(feature_map.permute(1, 2, 0).reshape(height * width, channels))
+        return lifted.reshape(height, width, -1).permute(2, 0, 1).cpu()
 
     def precompute(
         self,
@@ -95,7 +114,9 @@ class PixelFeatures:
                 progress(done, len(scenes))
         return computed
 
-    def _maps(self, views: Sequence[View]) -> list[Tensor]:
-        if self.cache is None:
-            return view_features(self.teacher, views, self.image_size, self.scale)
-        return [self.cache.features(view) for view in views]
+    def _maps(self, views: Sequence[View]) -> Iterable[Tensor]:
+        if self.cache is not None:
+            return (self.cache.features(view) for view in views)
+        if self.teacher.reads_files:  # one after the other: maps at the size of the images are large
+            return (view_features(self.teacher, [view])[0] for view in views)
+        return view_features(self.teacher, views, self.image_size, self.scale, device=None)

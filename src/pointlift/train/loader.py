@@ -16,13 +16,42 @@ from pointlift.methods.base import Method
 from pointlift.train.options import TrainOptions
 
 
-def scene_indices(step: int, batch_size: int, count: int, seed: int) -> list[int]:
-    """Scenes of the global batch at ``step``: every epoch is a permutation drawn from (seed, epoch)."""
-    indices = []
-    for position in range(step * batch_size, (step + 1) * batch_size):
-        epoch, offset = divmod(position, count)
-        indices.append(int(np.random.default_rng([seed, 1, epoch]).permutation(count)[offset]))
-    return indices
+class SceneOrder:
+    """The scenes of every step as a pure function of (seed, step): epochs in a row, each drawn from (seed, epoch).
+
+    An epoch is what the data set's ``epoch(rng)`` gives, always of the same length, or a permutation of all scenes
+    where it has none. The epoch that was asked for last is kept: drawing one takes time in proportion to its length.
+    """
+
+    def __init__(self, scenes: Sequence[Scene], seed: int) -> None:
+        if len(scenes) == 0:
+            raise DataError("the data set has no scenes to train on")
+        self._scenes, self._seed = scenes, seed
+        self._last: tuple[int, np.ndarray] | None = None
+        self.length = len(scenes) if not hasattr(scenes, "epoch") else len(self._drawn(0))
+
+    def of(self, step: int, batch_size: int) -> list[int]:
+        """Scenes of the global batch at ``step``."""
+        indices = []
+        for position in range(step * batch_size, (step + 1) * batch_size):
+            epoch, offset = divmod(position, self.length)
+            if self._last is None or self._last[0] != epoch:
+                self._last = epoch, self._drawn(epoch)
+            indices.append(int(self._last[1][offset]))
+        return indices
+
+    def _drawn(self, epoch: int) -> np.ndarray:
+        rng = np.random.default_rng([self._seed, 1, epoch])
+        count = len(self._scenes)
+        if not hasattr(self._scenes, "epoch"):
+            return rng.permutation(count)
+        order = np.asarray(self._scenes.epoch(rng))
+        wanted = getattr(self, "length", len(order))  # the first one sets the length of all
+        if len(order) != wanted or len(order) == 0 or order.min() < 0 or order.max() >= count:
+            raise DataError(
+                f"epoch {epoch} of the data set must be {wanted or 'some'} indices from 0 to {count - 1}, not {order}"
+            )
+        return order
 
 
 def scene_generator(seed: int, step: int, scene_id: str, repeat: int = 0) -> np.random.Generator:
@@ -39,8 +68,7 @@ class StepBatches(Dataset):
     def __init__(
         self, method: Method, scenes: Sequence[Scene], batch_size: int, seed: int, rank: int = 0, world: int = 1
     ) -> None:
-        if len(scenes) == 0:
-            raise DataError("the data set has no scenes to train on")
+        self.order = SceneOrder(scenes, seed)
         if batch_size < world:
             raise DataError(f"training.batch_size is {batch_size}; {world} processes need at least {world}")
         self.method, self.scenes, self.batch_size = method, scenes, batch_size
@@ -54,7 +82,7 @@ class StepBatches(Dataset):
             return error
 
     def _batch(self, step: int) -> Any:
-        everyone = scene_indices(step, self.batch_size, len(self.scenes), self.seed)
+        everyone = self.order.of(step, self.batch_size)
         samples = []
         # consecutive places, so that the rows of all processes in order are the rows of one
         first, last = (self.batch_size * rank // self.world for rank in (self.rank, self.rank + 1))
@@ -67,7 +95,10 @@ class StepBatches(Dataset):
 
 
 def batches(source: StepBatches, first: int, options: TrainOptions) -> Iterator[Any]:
-    """Batches of the steps from ``first`` on, prepared by worker processes if the options say so."""
+    """Batches of the steps from ``first`` on, prepared by worker processes if the options say so.
+
+    ``options`` are resolved: their length is in steps.
+    """
     loader = DataLoader(
         source,
         batch_size=None,

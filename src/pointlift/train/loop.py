@@ -22,6 +22,9 @@ from pointlift.train.log import MetricLog
 from pointlift.train.options import TrainOptions
 from pointlift.train.schedule import build_optimizer, set_learning_rate
 
+STEP_COUNT = "step count"
+"""Under this name a checkpoint says how many steps the run's epochs are."""
+
 Callback = Callable[[int, Method, dict[str, float]], None]
 
 
@@ -37,7 +40,7 @@ def fit(
     callbacks: Sequence[Callback] = (),
     cpu: bool = False,
 ) -> dict[str, float]:
-    """Train ``method.trained`` for ``options.steps`` steps; returns the last logged metrics.
+    """Train ``method.trained`` for as long as ``options`` say; returns the last logged metrics.
 
     Args:
         method: what a step is.
@@ -63,10 +66,14 @@ def fit(
     with accelerator.main_process_first():  # the first process fills the cache, the others then find it full
         prepare(scenes, progress)
         method.prepare(scenes, progress)
-    optimizer = build_optimizer(method.trained, options, method.learning_rate_factors)
-    first = _resume(folder, method, optimizer, accelerator, state or {})
-    model, optimizer = accelerator.prepare(method, optimizer)
     source = StepBatches(method, scenes, options.batch_size, seed, accelerator.process_index, accelerator.num_processes)
+    state = dict(state or {})
+    if options.epochs is not None:
+        options = options.resolved(source.order.length)
+        state[STEP_COUNT] = options.steps  # a resumed run must share it: data that grew would bend its schedule
+    optimizer = build_optimizer(method.trained, options, method.learning_rate_factors)
+    first = _resume(folder, method, optimizer, accelerator, state)
+    model, optimizer = accelerator.prepare(method, optimizer)
     metrics: dict[str, float] = {}
     logged, clock = first, time.perf_counter()
     with MetricLog(folder if accelerator.is_main_process else None, first) as log:
@@ -82,7 +89,7 @@ def fit(
                     for callback in callbacks:
                         callback(done, method, metrics)
             if folder and (done % options.checkpoint_every == 0 or done == options.steps):
-                _save(folder, done, method, optimizer, accelerator, options, state or {})
+                _save(folder, done, method, optimizer, accelerator, options, state)
             if progress:
                 progress("training", done, options.steps)
     return metrics

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,6 +14,9 @@ class TrainOptions(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     steps: int = Field(1000, ge=1)
+    epochs: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="length in passes over the data instead; overrides steps"
+    )
     batch_size: int = Field(2, ge=1, description="scenes per step, over all processes together")
 
     optimizer: Literal["adamw", "sgd"] = "adamw"
@@ -34,6 +38,17 @@ class TrainOptions(BaseModel):
     log_every: int = Field(10, ge=1)
     checkpoint_every: int = Field(200, ge=1)
     keep_checkpoints: int = Field(2, ge=1)
+
+    def resolved(self, epoch_length: int) -> TrainOptions:
+        """The same options with their length in steps, for a data set of which an epoch has ``epoch_length`` scenes.
+
+        E epochs are ceil(E · epoch_length / batch_size) steps: the last step may begin one pass more.
+        """
+        if self.epochs is None:
+            return self
+        # 1.1 passes over 10 scenes are 11 scenes, whatever a float says of it
+        scenes = round(self.epochs * epoch_length, 6)
+        return self.model_copy(update={"steps": max(1, math.ceil(scenes / self.batch_size)), "epochs": None})
 
 
 BOOKKEEPING = frozenset({"workers", "log_every", "checkpoint_every", "keep_checkpoints"})

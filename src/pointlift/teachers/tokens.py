@@ -1,0 +1,200 @@
+"""Token sets of images, computed once: what a teacher says of an image as a whole, the target of concept distillation."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as serialize
+from torch import Tensor
+from torch.nn import functional
+
+from pointlift.errors import DataError
+from pointlift.files import write_atomically
+from pointlift.teachers.base import Teacher
+from pointlift.teachers.cache import FeatureCache, remove_stale
+from pointlift.teachers.images import teacher_size, view_to_tensor
+
+if TYPE_CHECKING:
+    from pointlift.data.scene import Scene, View
+    from pointlift.teachers.pixels import PixelFeatures
+
+_log = logging.getLogger(__name__)
+
+_MEMORY_BYTES = 256 * 2**20
+_BATCH = 8
+
+
+class TokenSets:
+    """The (T, D) float32 token set of each image, computed once; it may be sent to data-loading processes.
+
+    Entries lie beside the feature maps of the same teacher, under the same key (the image's bytes, the teacher's
+    fingerprint, the size at which it sees the image) and the teacher's ``token_settings``. Without a cache they are
+    kept in memory. Sets that a teacher reads from files are read each time.
+
+    Args:
+        pixel_features: the teacher behind its cache.
+    """
+
+    def __init__(self, pixel_features: PixelFeatures) -> None:
+        self.teacher: Teacher = pixel_features.teacher
+        self._keys = pixel_features.cache or FeatureCache(
+            None, self.teacher, pixel_features.image_size, scale=pixel_features.scale
+        )
+        self._sets: dict[str, Tensor] = {}
+        self._bytes = 0
+
+    def __call__(self, view: View) -> Tensor:
+        """The (T, D) float32 token set of a view's image, on the CPU."""
+        if self.teacher.reads_files:
+            return self._computed([view])[0]
+        key = self._key(view)
+        found = self._find(key)
+        if found is None:
+            found = self._computed([view])[0]
+            self._store(key, found)
+        return found
+
+    def precompute(self, scenes: Sequence[Scene], progress: Callable[[int, int], None] | None = None) -> None:
+        """Compute and keep the sets of all views of scenes; what is there already is kept."""
+        if self.teacher.reads_files:
+            self.teacher.require_files(view for views in _views(scenes) for view in views)
+            return
+        if self._keys.folder is not None:
+            remove_stale(self._keys.folder)
+        waiting: dict[str, View] = {}
+        for done, views in enumerate(_views(scenes), start=1):
+            waiting |= {key: view for key, view in ((self._key(view), view) for view in views) if not self._has(key)}
+            if len(waiting) >= _BATCH or done == len(scenes):
+                for key, tokens in zip(waiting, self._computed(list(waiting.values())), strict=True):
+                    self._store(key, tokens)
+                waiting = {}
+            if progress is not None:
+                progress(done, len(scenes))
+
+    def statistics(self, scenes: Sequence[Scene]) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation (T, D) float32 of every element over all views of scenes.
+
+        Elements that never change have a deviation of 1, so that dividing by it leaves them alone.
+        """
+        count, total, squares = 0, torch.zeros(()), torch.zeros(())
+        shift: Tensor | None = None
+        for views in _views(scenes):
+            for view in views:
+                tokens = self(view).double()
+                shift = tokens if shift is None else shift  # sums of small differences, not of large values
+                count, total, squares = count + 1, total + (tokens - shift), squares + (tokens - shift).square()
+        if shift is None:
+            raise DataError("no scene has an image, and the statistics of token sets need one")
+        mean = total / count
+        deviation = (squares / count - mean.square()).clamp(min=0).sqrt()
+        mean = mean + shift
+        still = deviation <= 1e-6 * mean.abs().clamp(min=1e-6)
+        return mean.float(), torch.where(still, 1.0, deviation).float()
+
+    def _computed(self, views: list[View]) -> list[Tensor]:
+        if views and self.teacher.device.type != "cpu" and torch.utils.data.get_worker_info() is not None:
+            raise DataError(
+                f"view '{views[0].name}': its token set is not at hand, and a data-loading process cannot compute it "
+                "on an accelerator; prepare the method first"
+            )
+        groups: dict[tuple[int, int], list[int]] = defaultdict(list)
+        for index, view in enumerate(views):
+            groups[self._size(view)].append(index)
+        found: dict[int, Tensor] = {}
+        for size, members in groups.items():
+            for start in range(0, len(members), _BATCH):
+                batch = members[start : start + _BATCH]
+                for index, tokens in zip(batch, self._run([views[i] for i in batch], size), strict=True):
+                    found[index] = tokens
+        return [found[index] for index in range(len(views))]
+
+    def _run(self, views: list[View], size: tuple[int, int]) -> Tensor:
+        if self.teacher.reads_files:
+            images = torch.zeros(()).expand(len(views), 3, *size)
+        else:
+            images = torch.stack([view_to_tensor(view, size) for view in views])
+        tokens = self.teacher.tokens(images, views).float().cpu()
+        if not bool(torch.isfinite(tokens).all()):
+            raise DataError(f"view '{views[0].name}' ({views[0].path}): the teacher's tokens are not finite")
+        return tokens
+
+    def _size(self, view: View) -> tuple[int, int]:
+        if self.teacher.reads_files:
+            return view.size
+        return teacher_size(view.size, self.teacher.stride, self._keys.image_size, self._keys.scale)
+
+    def _key(self, view: View) -> str:
+        settings = getattr(self.teacher, "token_settings", "")
+        return f"{self._keys.key(view)}-tokens{settings}"
+
+    def _path(self, key: str) -> Path | None:
+        return None if self._keys.folder is None else self._keys.folder / f"{key}.safetensors"
+
+    def _has(self, key: str) -> bool:
+        return self._find(key) is not None
+
+    def _find(self, key: str) -> Tensor | None:
+        if key in self._sets:
+            return self._sets[key]
+        path = self._path(key)
+        if path is None or not path.is_file():
+            return None
+        try:
+            with safe_open(path, framework="pt") as entry:
+                tokens, metadata = entry.get_tensor("tokens"), entry.metadata()
+        except (SafetensorError, OSError, ValueError) as error:
+            _log.warning("%s is damaged (%s); its tokens are computed again", path, error)
+            return None
+        if metadata != {"fingerprint": self.teacher.fingerprint}:
+            _log.warning("%s belongs to another teacher; its tokens are computed again", path)
+            return None
+        self._remember(key, tokens)
+        return tokens
+
+    def _store(self, key: str, tokens: Tensor) -> None:
+        path = self._path(key)
+        if path is not None:
+            content = serialize({"tokens": tokens.contiguous()}, {"fingerprint": self.teacher.fingerprint})
+            write_atomically(path, content)
+        self._remember(key, tokens)
+
+    def _remember(self, key: str, tokens: Tensor) -> None:
+        if key not in self._sets and (self._keys.folder is None or self._bytes + tokens.nbytes <= _MEMORY_BYTES):
+            self._sets[key] = tokens.clone()
+            self._bytes += tokens.nbytes
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the sets in memory that the disk has too, so that worker processes start quickly."""
+        state = self.__dict__.copy()
+        if self._keys.folder is not None:
+            state.update(_sets={}, _bytes=0)
+        return state
+
+
+def token_shape(teacher: Teacher) -> tuple[int, int]:
+    """T and D of a teacher's token sets: what it declares as ``token_shape``, else seen on a small image."""
+    declared = getattr(teacher, "token_shape", None)
+    if declared is not None:
+        return int(declared[0]), int(declared[1])
+    side = 4 * teacher.stride
+    tokens = teacher.tokens(torch.zeros(1, 3, side, side))
+    return int(tokens.shape[1]), int(tokens.shape[2])
+
+
+def grid_tokens(feature_map: Tensor, grid: int) -> Tensor:
+    """Means (B, grid², D) of a map (B, D, h, w) over the cells of a grid, row by row; ``grid`` 0 gives none."""
+    if grid == 0:
+        return feature_map.new_empty(len(feature_map), 0, feature_map.shape[1])
+    return functional.adaptive_avg_pool2d(feature_map, grid).flatten(2).transpose(1, 2)
+
+
+def _views(scenes: Sequence[Scene]) -> Iterator[list[View]]:
+    """The views of scene after scene, without reading points where the data set can."""
+    views_of = getattr(scenes, "views", lambda index: scenes[index].views)
+    return (views_of(index) for index in range(len(scenes)))
