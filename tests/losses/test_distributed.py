@@ -15,6 +15,7 @@ from pointlift import losses
 
 LOSSES = {
     "contrastive": partial(losses.contrastive, temperature=0.2),
+    "posterior": lambda student, teacher, **rows: losses.posterior(student, teacher.abs(), balance=0.5, **rows),
     "relational": partial(losses.relational, cross_weight=2.0),
     "similarity": losses.similarity,
 }

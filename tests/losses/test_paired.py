@@ -12,7 +12,7 @@ from torch import Tensor
 from pointlift import losses
 from pointlift.registry import LOSSES
 
-NAMES = LOSSES.names()
+NAMES = [name for name in LOSSES.names() if LOSSES.get(name).__module__ == "pointlift.losses.paired"]
 RELATIONAL = ["cross_modal", "intra_modal", "relational"]
 
 

@@ -2,6 +2,7 @@
 
 from pointlift.losses.distributed import gather_rows, global_loss
 from pointlift.losses.paired import contrastive, cross_modal, intra_modal, relational, similarity
+from pointlift.losses.posteriors import posterior
 from pointlift.losses.segmentation import cross_entropy, lovasz_softmax, segmentation_loss
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "global_loss",
     "intra_modal",
     "lovasz_softmax",
+    "posterior",
     "relational",
     "segmentation_loss",
     "similarity",
