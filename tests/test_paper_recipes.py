@@ -1,0 +1,68 @@
+"""The recipes at paper scale: what they say, and that each builds whole and takes two steps."""
+
+import re
+from importlib import resources
+from pathlib import Path
+
+import pytest
+import yaml
+
+import pointlift
+from pointlift import recipe as recipes
+from tests.fixtures_nuscenes import write_nuscenes
+
+TEACHERS = {"clip-vit-b16": "clip", "dinov2-s": "dinov2", "dinov2-b": "dinov2", "dinov2-l": "dinov2"}
+LOSSES = {"relational": "relational", "similarity": "similarity", "ppkt": "contrastive"}
+NAMES = [f"nuscenes-{loss}-minkunet34-{teacher}" for loss in LOSSES for teacher in TEACHERS]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_nuscenes(tmp_path_factory.mktemp("nuscenes"))
+
+
+def test_all_twelve_are_shipped():
+    assert set(NAMES) == {name for name in recipes.shipped() if name.startswith("nuscenes-")}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_recipe_is_what_its_name_says(name, tmp_path):
+    recipe = recipes.load(name, {"data.root": str(tmp_path)})
+    _, loss, student, teacher = name.split("-", 3)
+    assert recipe.name == name
+    assert (recipe.loss.name, recipe.student.name) == (LOSSES[loss], student)
+    assert recipe.teacher.name == TEACHERS[teacher]
+    assert recipe.training.batch_size * recipe.method.pairs_per_scene == 4096
+    patch = 14 if recipe.teacher.name == "dinov2" else 16
+    assert all(side % patch == 0 for side in recipe.image.crop_size)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_value_names_its_source(name):
+    text = (resources.files("pointlift") / "recipes" / f"{name}.yaml").read_text()
+    for line in text.splitlines():
+        key, _, rest = line.partition(":")
+        if not line.startswith(" ") or not rest.split("#")[0].strip() or key.strip() == "enabled":
+            continue
+        in_words = re.search(r"# .*\[(paper|SLidR|ScaLR|CLIP2Scene|ours)\]", line)
+        assert in_words or key.strip() == "name", line
+    assert yaml.safe_load(text)["name"] == name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_a_dry_run_passes(name, root):
+    """At full width, with the teacher's true shape and random weights; one scene a step and one camera, for a CPU."""
+    small = [
+        f"data.root={root}",
+        "data.split=all",
+        "data.cameras=[CAM_FRONT]",
+        "training.batch_size=1",
+        "training.workers=0",
+        "training.threads=1",
+    ]
+    result = pointlift.dry_run(name, small, cpu=True)
+    assert result["teacher_is_random"]
+    assert result["epochs"] == pytest.approx(50)
+    assert result["steps"] == 50 * result["scenes"]
+    assert result["parameters"]["student"] > 37e6
