@@ -26,6 +26,7 @@ from pointlift.train.loader import SceneOrder
 _log = logging.getLogger(__name__)
 
 STEPS = 2
+_ALWAYS = ("student", "teacher")
 
 
 def dry_run(recipe: Recipe, *, progress: Progress | None = None, cpu: bool = False) -> dict[str, Any]:
@@ -75,7 +76,7 @@ def dry_run(recipe: Recipe, *, progress: Progress | None = None, cpu: bool = Fal
         "batch_size": options.batch_size,
         "steps": options.steps,
         "epochs": options.steps * options.batch_size / epoch,
-        "parameters": {"student": _count(student), "teacher": _count(teacher)},
+        "parameters": {"student": _count(student), "teacher": _count(teacher), **_counted(method)},
         "memory_bytes": _peak_memory(device),
         "disk_bytes": {"features": round(features * more), "checkpoints": checkpoint * options.keep_checkpoints},
         "seconds": {"features": preparing * more, "step": step, "training": step * options.steps},
@@ -90,6 +91,7 @@ def table(result: dict[str, Any]) -> list[list[str]]:
         ["device", result["device"]],
         ["teacher", f"{result['teacher']}, {parameters['teacher'] / 1e6:,.1f} M parameters{stand_in}"],
         ["student", f"{parameters['student'] / 1e6:,.1f} M parameters"],
+        *([f"  {name}", f"{count:,} parameters"] for name, count in parameters.items() if name not in _ALWAYS),
         ["data", f"{result['scenes']:,} scenes with {result['images']:,} images"],
         ["steps", f"{result['steps']:,} of {result['batch_size']} scenes, {result['epochs']:.4g} epochs"],
         ["loss at step 2", f"{result['loss']:.4f}"],
@@ -160,6 +162,11 @@ def _size(folder: Path) -> int:
 
 def _count(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
+
+
+def _counted(method: Method) -> dict[str, int]:
+    """Numbers of parameters of a method that trains more than the student, part by part."""
+    return getattr(method, "parameter_counts", dict)()
 
 
 def _duration(seconds: float) -> str:

@@ -208,3 +208,15 @@ def test_an_image_that_does_not_decode_names_the_file(tmp_path):
     Image.fromarray(np.zeros((4, 4), np.uint16)).save(deep)
     with pytest.raises(DataError, match=r"deep.png: the image has more than 8 bits"):
         _ = view_of(deep).image
+
+
+@pytest.mark.parametrize("up_axis", ["x", "y", "z", "-x", "-y", "-z"])
+def test_upright_turns_the_scene_until_z_is_up_and_pixels_stay(scene, up_axis):
+    scene.up_axis = up_axis
+    upright = scene.validate().upright()
+    sign, axis = (-1 if up_axis.startswith("-") else 1), "xyz".index(up_axis[-1])
+    np.testing.assert_array_equal(upright.points[:, 2], sign * scene.points[:, axis])
+    assert upright.up_axis == "z"
+    for before, after in zip(scene.views, upright.views, strict=True):
+        np.testing.assert_allclose(after.project(upright.points)[0], before.project(scene.points)[0], atol=1e-6)
+    upright.validate()  # its rotations are no mirrors

@@ -150,7 +150,7 @@ def _moved(scene: Scene, matrix: np.ndarray) -> Scene:
 
 def horizontal_axes(up_axis: str) -> tuple[int, int]:
     """The other two axes, such that first x second = up: (0, 1) for z."""
-    return {"z": (0, 1), "y": (2, 0), "x": (1, 2)}[up_axis]
+    return {"z": (0, 1), "y": (2, 0), "x": (1, 2), "-z": (1, 0), "-y": (0, 2), "-x": (2, 1)}[up_axis]
 
 
 def augment_image(

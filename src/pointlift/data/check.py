@@ -132,7 +132,7 @@ class _Summary:
         for view in scene.views:
             _ = view.image  # so that an image that does not decode is found here and not after a day of training
         decoded = time.perf_counter()
-        pairs = scene.pairs()
+        pairs = scene.pairs(min_depth=getattr(self.dataset, "min_depth", 1.0))
         paired = time.perf_counter()
         for name, duration in zip(self.seconds, (loaded - start, decoded - loaded, paired - decoded), strict=True):
             self.seconds[name].append(duration)

@@ -57,7 +57,7 @@ def save_depth_overlay(path: Path, scene: Scene, view_index: int, pairs: Pairs) 
     )
     bar = figure.colorbar(dots, ax=axes, orientation="horizontal", fraction=0.05, pad=0.03, aspect=60)
     bar.set_label("depth (m)")
-    ticks = [t for t in (0.5, 1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100) if norm.vmin <= t <= norm.vmax]  # type: ignore[operator]
+    ticks = [t for t in (0.5, 1, 1.5, 2, 2.5, 3, 4, 5, 7, 10, 15, 20, 30, 50, 70, 100) if norm.vmin <= t <= norm.vmax]  # type: ignore[operator]
     bar.ax.xaxis.set_major_locator(FixedLocator(ticks))
     bar.ax.xaxis.set_major_formatter(ScalarFormatter())
     bar.ax.xaxis.set_minor_locator(NullLocator())
@@ -89,7 +89,7 @@ def save_birds_eye(path: Path, scene: Scene, names: Sequence[str], palette: np.n
     """Write a PNG of the scene from above, coloured by class (by height without labels), with what the views see."""
     a, b = horizontal_axes(scene.up_axis)
     ground = scene.points[:, [a, b]]
-    up = scene.points[:, 3 - a - b]
+    up = scene.points[:, 3 - a - b] * (-1 if scene.up_axis.startswith("-") else 1)
     figure = Figure(figsize=(9.5, 8.0), dpi=_DPI, layout="constrained")
     axes = figure.add_subplot()
     upward = np.argsort(up)  # what is on top is drawn last

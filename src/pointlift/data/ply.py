@@ -31,6 +31,7 @@ class _Element:
     name: str
     count: int
     properties: list[tuple[str, str | None]] = field(default_factory=list)
+    lists: tuple[str, str] | None = None  # types of the length and of the entries of its last list
 
     def dtype(self, order: str, where: str) -> np.dtype:
         """One entry of a binary file."""
@@ -69,6 +70,47 @@ def parse_ply(data: bytes, path: Path) -> dict[str, np.ndarray]:
         before.append(element)
     found = ", ".join(element.name for element in elements) or "none"
     raise DataError(f"{path}: the PLY file has no element 'vertex'; its elements are: {found}")
+
+
+def parse_ply_faces(data: bytes, path: Path) -> np.ndarray:
+    """The triangles of a mesh (F, 3) int64, as numbers of vertices; elements between vertices and faces are not read.
+
+    Args:
+        data: the content of the file.
+        path: its name, for messages.
+
+    Raises:
+        DataError: the file is no PLY, is damaged or truncated, or has no faces or faces other than triangles.
+    """
+    vertices = len(next(iter(parse_ply(data, path).values())))
+    end = data.find(b"\nend_header")
+    form, elements = _header(data[:end].decode("latin-1"), path)
+    names = [element.name for element in elements]
+    if "face" not in names or elements[names.index("face")].count == 0:
+        raise DataError(f"{path}: the mesh has no faces")
+    face, before = elements[names.index("face")], elements[: names.index("face")]
+    if len(face.properties) != 1 or face.lists is None:
+        raise DataError(f"{path}: each face must have one property, the list of its vertices")
+    body = memoryview(data)[data.find(b"\n", end + 1) + 1 :]
+    if form == "ascii":
+        rows = [line for line in bytes(body).splitlines() if line.strip()][sum(element.count for element in before) :]
+        table = ascii_table(rows, face.count, 4, path)
+        counts, triangles = table[:, 0], table[:, 1:].astype(np.int64)
+    else:
+        order = _ORDERS[form]
+        skipped = sum(element.count * element.dtype(order, str(path)).itemsize for element in before)
+        dtype = np.dtype([("count", order + face.lists[0]), ("vertices", order + face.lists[1], (3,))])
+        if len(body) < skipped + face.count * dtype.itemsize:
+            raise DataError(
+                f"{path}: the file is truncated in its {face.count} faces, or not all of them are triangles"
+            )
+        table = np.frombuffer(body[skipped : skipped + face.count * dtype.itemsize], dtype)
+        counts, triangles = table["count"], table["vertices"].astype(np.int64)
+    if (counts != 3).any():
+        raise DataError(f"{path}: face {int(np.flatnonzero(counts != 3)[0])} is not a triangle")
+    if triangles.min() < 0 or triangles.max() >= vertices:
+        raise DataError(f"{path}: a face names vertex {triangles.max()}, the mesh has {vertices} vertices")
+    return triangles
 
 
 def write_ply(
@@ -127,6 +169,8 @@ def _header(text: str, path: Path) -> tuple[str, list[_Element]]:
             elif words[0] == "property":
                 kind = None if words[1] == "list" else _TYPES[words[1]]
                 elements[-1].properties.append((words[-1], kind))
+                if kind is None:
+                    elements[-1].lists = _TYPES[words[2]], _TYPES[words[3]]
             else:
                 raise ValueError
         except (IndexError, KeyError, ValueError) as error:

@@ -13,6 +13,15 @@ from PIL import Image
 from pointlift.data import camera
 from pointlift.errors import DataError
 
+# Rows: forward, left and up in the points' frame; of a camera's (up is -y), forward is where it looks.
+_UPRIGHT = {
+    "x": ((0, 1, 0), (0, 0, 1), (1, 0, 0)),
+    "y": ((0, 0, 1), (1, 0, 0), (0, 1, 0)),
+    "z": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
+    "-x": ((0, 0, 1), (0, 1, 0), (-1, 0, 0)),
+    "-y": ((0, 0, 1), (-1, 0, 0), (0, -1, 0)),
+    "-z": ((0, 1, 0), (1, 0, 0), (0, 0, -1)),
+}
 RIGID_TOLERANCE = 1e-3  # calibration files print rotations to as few as four digits
 
 
@@ -142,9 +151,9 @@ class Scene:
             about the up axis in radians, from x towards y; in the frame of the points.
         box_labels: (B,) int64 class of each box among the ``box_names`` of the data set, -1 for none of them.
         object_class: class of the whole scene, for object clouds.
-        up_axis: the axis of the points' frame that points up.
+        up_axis: the axis of the points' frame that points up: x, y or z, or -y, as in a camera's frame, and so on.
         files: field name (points, labels, views, …) to the file it came from, for messages.
-        dropped: number of returns from the ego vehicle that were removed.
+        dropped: number of points that were removed: returns from the ego vehicle, or points without a colour.
     """
 
     points: np.ndarray
@@ -178,8 +187,10 @@ class Scene:
                 if lowest is not None and values.min() < lowest:
                     raise DataError(f"{self._where(name)}: {name} must be >= {lowest}, not {values.min()}")
         self._validate_boxes()
-        if self.up_axis not in ("x", "y", "z"):
-            raise DataError(f"{self._where('up_axis')}: up_axis must be x, y or z, not '{self.up_axis}'")
+        if self.up_axis not in _UPRIGHT:
+            raise DataError(
+                f"{self._where('up_axis')}: up_axis must be x, y or z, or one of these with a minus, not '{self.up_axis}'"
+            )
         self._validate_views()
         return self
 
@@ -236,6 +247,21 @@ class Scene:
             found.append(Pairs(point_index, np.full(len(point_index), view_index), pixels[point_index]))
         return Pairs(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
 
+    def upright(self) -> Scene:
+        """The scene in axes of which z points up, with its views, but without boxes; itself if they already are so."""
+        if self.up_axis == "z":
+            return self
+        turn = np.eye(4)
+        turn[:3, :3] = _UPRIGHT[self.up_axis]
+        return replace(
+            self,
+            points=self.points @ turn[:3, :3].T.astype(np.float32),
+            views=[replace(view, camera_from_points=view.camera_from_points @ turn.T) for view in self.views],
+            boxes=None,
+            box_labels=None,
+            up_axis="z",
+        )
+
     def select(self, kept: np.ndarray) -> Scene:
         """The scene with only the points that a boolean mask (N,) or an index array chooses."""
         return replace(
@@ -254,7 +280,8 @@ class Dataset(Protocol):
     reading its points; ``subset_options``, the names of options that thin out a split and hold for that split only;
     ``prepare(progress)``, which makes what is made on first use, all at once and in parallel; ``epoch(rng)``, the
     indices of the scenes of one epoch in order, always of the same length (a permutation where it is absent);
-    ``prompts``, the names of each class for text encoders.
+    ``prompts``, the names of each class for text encoders; ``min_depth``, metres from which its cameras see (1 if it
+    is absent).
     """
 
     name: str

@@ -141,8 +141,9 @@ def raw_source_in_words(feature_names: tuple[str, ...]) -> dict[str, str]:
 
 def _upright(points: Tensor, up_axis: str) -> tuple[Tensor, Tensor]:
     """Height (N,) along the up axis and the two horizontal coordinates (N, 2)."""
-    axis = "xyz".index(up_axis)
-    return points[:, axis], points[:, [other for other in range(3) if other != axis]]
+    axis = "xyz".index(up_axis[-1])
+    height = -points[:, axis] if up_axis.startswith("-") else points[:, axis]
+    return height, points[:, [other for other in range(3) if other != axis]]
 
 
 def _column(upright: Tensor) -> Tensor:

@@ -100,6 +100,7 @@ def facing_forward(scene: Scene) -> Scene:
 
     Bird's-eye pictures take x for forward (of points with z up); nuScenes' scans have it to the right.
     """
+    scene = scene.upright()
     if not scene.views:
         return scene
     forward, left, _ = raster.frame_of(scene.points, scene.up_axis).axes
@@ -117,7 +118,7 @@ def _directions(views: Sequence[View], up_axis: str) -> tuple[np.ndarray, np.nda
     front = [
         view for view in views if "front" in view.name.lower() and not view.name.lower().endswith(("left", "right"))
     ]
-    up = np.eye(3)["xyz".index(up_axis)]
+    up = np.eye(3)["xyz".index(up_axis[-1])] * (-1 if up_axis.startswith("-") else 1)
     axis = (front or list(views))[0].camera_from_points[2, :3]
     level = axis - (axis @ up) * up
     if np.linalg.norm(level) < 1e-3:  # it looks straight up or down

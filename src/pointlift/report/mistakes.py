@@ -119,8 +119,9 @@ def _mistake(stage: Stage, subject: Subject, cluster: Cluster) -> Mistake:
     assert stage.classify is not None
     true, predicted = stage.names[cluster.true], stage.names[cluster.predicted]
     what = f"{true} taken for {predicted}"
-    points = facing_forward(scene).points
-    frame = raster.close_up(raster.frame_of(points, scene.up_axis), points[cluster.points], _CROP)
+    upright = facing_forward(scene)
+    points = upright.points
+    frame = raster.close_up(raster.frame_of(points, upright.up_axis), points[cluster.points], _CROP)
     classes = stage.classify(stage.output(subject, scene)).numpy()
     pictures = _crop(stage, scene, cluster, what)
     for caption, values in (("ground truth", scene.labels), (subject.label, classes)):

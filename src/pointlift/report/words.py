@@ -159,7 +159,7 @@ def commands(members: Sequence[Run], tasks: Mapping[str, Any]) -> list[str]:
     """The commands that make the runs of one group again."""
     run = members[0]
     source, changes = _as_shipped(run)
-    needs_data = "" if run.recipe.data.name in ("street", "mixture") else " --data-root DATA"
+    needs_data = "" if run.recipe.data.name in ("street", "rooms", "shapes", "mixture") else " --data-root DATA"
     needs_teacher = " --teacher WEIGHTS" if getattr(run.recipe.teacher, "source", None) else ""
     settings = "".join(f" --set {key}={_yaml(value)}" for key, value in changes.items())
     lines = []

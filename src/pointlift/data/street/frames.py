@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import errno
-import io
 import json
-import logging
-import shutil
-import time
-import uuid
-import zlib
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
+from pointlift.data import generated
+from pointlift.data.generated import DamagedError, check_space, remove_stale
 from pointlift.data.scene import Pairs, Scene, View
 from pointlift.data.street import sensors, town
 from pointlift.data.street.rays import Caster
@@ -39,17 +32,17 @@ __all__ = [
     "make_if_needed",
     "read",
     "read_scene",
+    "remove_stale",
     "render_view",
+    "surface_depth",
     "visible_points",
 ]
 
 GENERATOR_VERSION = 1
 """Raised whenever the same options give other frames, so that none from before is taken for a new one."""
 SKY = 255  # in label images
-STALE_AFTER_SECONDS = 3600.0
 DEPTH_UNITS = 256  # per metre, as in the depth images of KITTI
-_INFO, _SCAN = "frame.json", "scan.safetensors"
-_log = logging.getLogger(__name__)
+_SCAN = "scan.safetensors"
 
 
 @dataclass(frozen=True)
@@ -85,6 +78,11 @@ class FrameSpec:
         return cls(**{**values, **lists, "folder": Path(values["folder"])})
 
     @property
+    def group(self) -> tuple[str, int]:
+        """Frames of one town have it in common."""
+        return self.style, self.town_seed
+
+    @property
     def bytes(self) -> int:
         """About how much a frame takes on disk, rather too much than too little."""
         height, width = self.image_size
@@ -100,10 +98,6 @@ class Frame(NamedTuple):
     dropped: int
 
 
-class _DamagedError(Exception):
-    """A frame in the cache that is not what was written; the message says which file."""
-
-
 # ---- reading
 
 
@@ -113,13 +107,7 @@ def read(spec: FrameSpec) -> Frame:
     Raises:
         DataError: it cannot be written.
     """
-    try:
-        info = _verified(spec)
-    except FileNotFoundError:
-        info = make(spec)
-    except _DamagedError as damage:
-        _log.warning("%s; the frame is made again", damage)
-        info = make(spec)
+    info = generated.read(spec.folder, _made_from(spec), lambda: make(spec))
     views = [
         View(
             name,
@@ -154,37 +142,7 @@ def read_scene(spec: FrameSpec, scene_id: str) -> Scene:
 
 def intact(spec: FrameSpec) -> bool:
     """Whether the frame is in the cache and undamaged; a warning names a damaged file."""
-    try:
-        _verified(spec)
-    except FileNotFoundError:
-        return False
-    except _DamagedError as damage:
-        _log.warning("%s; the frame is made again", damage)
-        return False
-    return True
-
-
-def _verified(spec: FrameSpec) -> dict[str, Any]:
-    """What `_INFO` says, once every file is what it was when it was written."""
-    path = spec.folder / _INFO
-    if not spec.folder.exists():
-        raise FileNotFoundError(spec.folder)
-    try:
-        info = json.loads(path.read_bytes())
-        checksum = info.pop("checksum")
-        files: dict[str, int] = info["crc32"]
-        if checksum != _crc_of(info) or info["made_from"] != _made_from(spec):
-            raise _DamagedError(f"{path}: the file is not the one that was written")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise _DamagedError(f"{path}: the file is missing or damaged") from error
-    for name, crc in files.items():
-        try:
-            content = (spec.folder / name).read_bytes()
-        except OSError as error:
-            raise _DamagedError(f"{spec.folder / name}: the file is missing or cannot be read") from error
-        if zlib.crc32(content) != crc:
-            raise _DamagedError(f"{spec.folder / name}: the file is damaged")
-    return info
+    return generated.intact(spec.folder, _made_from(spec))
 
 
 def _made_from(spec: FrameSpec) -> dict[str, Any]:
@@ -194,80 +152,28 @@ def _made_from(spec: FrameSpec) -> dict[str, Any]:
     return json.loads(json.dumps(values))
 
 
-def _crc_of(info: dict[str, Any]) -> int:
-    return zlib.crc32(json.dumps(info, sort_keys=True).encode())
-
-
 # ---- making
 
 
 def make(spec: FrameSpec) -> dict[str, Any]:
-    """Generate the frame, write it, and return what its `_INFO` says.
-
-    The files go to a temporary folder beside the frame's, which is then renamed: whoever reads finds all or nothing,
-    and of two processes that make the same frame, each ends up with a complete one.
+    """Generate the frame, write it, and return what is written of it.
 
     Raises:
         DataError: the disk is full, or the folder cannot be written.
     """
-    check_space([spec])
-    temporary = spec.folder.parent / f".{spec.folder.name}.{uuid.uuid4().hex}.tmp"
-    try:
-        temporary.mkdir(parents=True)  # before the work, which is in vain if nothing can be written
-        contents, info = _contents(spec)
-        for name, content in contents.items():
-            (temporary / name).write_bytes(content)
-        _put_in_place(temporary, spec)
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        reason = "the disk is full" if full else error.strerror or str(error)
-        what = "make room or choose another folder" if full else "choose another folder"
-        raise DataError(f"{spec.folder}: cannot be written: {reason}; {what}") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    return info
+    return generated.write(spec, _made_from(spec), lambda: _contents(spec))
 
 
 def make_if_needed(spec: FrameSpec) -> None:
     """`make` the frame unless another process has done so in the meantime."""
     try:
-        _verified(spec)
-    except (FileNotFoundError, _DamagedError):
+        generated.verified(spec.folder, _made_from(spec))
+    except (FileNotFoundError, DamagedError):
         make(spec)
 
 
-def _put_in_place(temporary: Path, spec: FrameSpec) -> None:
-    """Rename the folder to the frame's; one that is there already stays if it is intact, and else goes."""
-    for _ in range(20):
-        try:
-            temporary.rename(spec.folder)
-            return
-        except OSError:
-            if not spec.folder.exists():
-                raise
-        try:
-            _verified(spec)
-            return
-        except (FileNotFoundError, _DamagedError):
-            _remove(spec.folder)
-    raise OSError(errno.EBUSY, "another process keeps writing it")
-
-
-def _remove(folder: Path) -> None:
-    """Remove a folder, or a file in its place: renamed first, so that nobody sees half of it."""
-    old = folder.parent / f".{folder.name}.{uuid.uuid4().hex}.tmp"
-    try:
-        folder.rename(old)
-    except FileNotFoundError:
-        return  # another process was faster
-    if old.is_dir():
-        shutil.rmtree(old, ignore_errors=True)
-    else:
-        old.unlink(missing_ok=True)
-
-
 def _contents(spec: FrameSpec) -> tuple[dict[str, bytes], dict[str, Any]]:
-    """The bytes of each file of the frame, and the parsed `_INFO` among them without its checksum."""
+    """The bytes of each file of the frame, and the parsed description among them without its checksum."""
     world = _town(spec.town_seed, spec.style).world(spec.number)
     street, ego = sensors.split_ego(world)
     caster, own = Caster(street.vertices, street.faces), Caster(ego.vertices, ego.faces)
@@ -281,15 +187,13 @@ def _contents(spec: FrameSpec) -> tuple[dict[str, bytes], dict[str, Any]]:
             "intrinsics": camera.intrinsics.tolist(),
             "camera_from_points": camera.camera_from_lidar.tolist(),
         }
-    info = {
-        "made_from": _made_from(spec),
-        "crc32": {name: zlib.crc32(content) for name, content in contents.items()},
-        "world_from_points": sensors.world_from_lidar(world).tolist(),
-        "views": views,
-        "dropped": scan.dropped,
-    }
-    contents[_INFO] = json.dumps({**info, "checksum": _crc_of(info)}, indent=1).encode()
-    return contents, info
+    return generated.described(
+        contents,
+        _made_from(spec),
+        world_from_points=sensors.world_from_lidar(world).tolist(),
+        views=views,
+        dropped=scan.dropped,
+    )
 
 
 @lru_cache(maxsize=1)
@@ -317,46 +221,10 @@ def _pictures(camera: Camera, picture: Picture) -> dict[str, bytes]:
     labels = np.where(picture["labels"] < 0, SKY, picture["labels"]).astype(np.uint8)
     depth = np.minimum(picture["depth"] * DEPTH_UNITS + 0.5, 65535).astype(np.uint16)
     return {
-        f"{camera.name}.png": _png(picture["image"]),
-        f"{camera.name}-labels.png": _png(labels),
-        f"{camera.name}-depth.png": _png(depth),
+        f"{camera.name}.png": generated.png(picture["image"]),
+        f"{camera.name}-labels.png": generated.png(labels),
+        f"{camera.name}-depth.png": generated.png(depth),
     }
-
-
-def _png(pixels: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="PNG", compress_level=1)
-    return buffer.getvalue()
-
-
-def remove_stale(root: Path) -> None:
-    """Remove what killed processes left half-made under ``root`` more than an hour ago."""
-    for folder in root.glob("*/*/.*.tmp"):
-        try:
-            if time.time() - folder.stat().st_mtime > STALE_AFTER_SECONDS:
-                shutil.rmtree(folder, ignore_errors=True)
-        except OSError:  # another process was quicker
-            continue
-
-
-def check_space(specs: Iterable[FrameSpec]) -> None:
-    """Raise a `DataError` unless the disk has room for these frames."""
-    specs = list(specs)
-    needed = sum(spec.bytes for spec in specs)
-    if not specs:
-        return
-    folder = specs[0].folder
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
-    try:
-        free = shutil.disk_usage(folder).free
-    except OSError:
-        return  # writing says what is wrong
-    if free < needed:
-        raise DataError(
-            f"{specs[0].folder.parent}: {len(specs)} frames need about {needed / 1e6:,.0f} MB and the disk has "
-            f"{free / 1e6:,.0f} MB left; make room or choose another folder (data.root)"
-        )
 
 
 # ---- what the cameras truly see
@@ -364,29 +232,19 @@ def check_space(specs: Iterable[FrameSpec]) -> None:
 
 def label_image(view: View) -> np.ndarray:
     """Class (H, W) int64 of what each pixel of a street's view shows, -1 in the sky."""
-    labels = _image(_beside(view, "labels")).astype(np.int64)
+    labels = generated.pixels_of(_beside(view, "labels"), "street").astype(np.int64)
     return np.where(labels == SKY, -1, labels)
 
 
 def depth_image(view: View) -> np.ndarray:
     """Depth (H, W) float64 of each pixel of a street's view, metres along the camera's axis, 0 in the sky."""
-    return _image(_beside(view, "depth")).astype(np.float64) / DEPTH_UNITS
+    return generated.pixels_of(_beside(view, "depth"), "street").astype(np.float64) / DEPTH_UNITS
 
 
 def _beside(view: View, what: str) -> Path:
     if view.path is None:
         raise DataError(f"view '{view.name}': only views of the data set 'street' have a {what} image")
     return view.path.with_name(f"{view.path.stem}-{what}.png")
-
-
-def _image(path: Path) -> np.ndarray:
-    try:
-        with Image.open(path) as image:
-            return np.array(image)
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: the file is missing; only views of the data set 'street' have one") from error
-    except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, zlib.error, …
-        raise DataError(f"{path}: the image cannot be decoded ({error})") from error
 
 
 def visible_points(scene: Scene, tolerance: float = 0.1) -> Pairs:
@@ -404,12 +262,12 @@ def visible_points(scene: Scene, tolerance: float = 0.1) -> Pairs:
     for index, view in enumerate(scene.views):
         ours = np.flatnonzero(pairs.view_index == index)
         depth = view.project(scene.points[pairs.point_index[ours]])[1]
-        shown = _surface_depth(depth_image(view), pairs.pixels[ours].astype(np.float64))
+        shown = surface_depth(depth_image(view), pairs.pixels[ours].astype(np.float64))
         seen[ours] = np.abs(depth - shown) <= tolerance + 0.01 * depth
     return pairs.take(seen)
 
 
-def _surface_depth(depth: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+def surface_depth(depth: np.ndarray, pixels: np.ndarray) -> np.ndarray:
     """Depth (P,) at sub-pixel places (P, 2) of the surface at the nearest pixel; infinite in the sky."""
     with np.errstate(divide="ignore"):
         inverse = np.where(depth > 0, 1.0 / depth, 0.0)

@@ -152,7 +152,7 @@ def scan(world: World, caster: Caster, ego: Caster, beams: Literal[32, 64], rng:
         rng.normal(0, 0.02, len(directions)),
     )
     depth_in_leaves = np.minimum(rng.exponential(FOLIAGE_DEPTH, len(directions)), 5 * FOLIAGE_DEPTH)
-    rays = _turned(directions, pose)
+    rays = turned(directions, pose)
     distance, face = caster.first_hit(pose[:3, 3], rays)
     own = ego.first_hit(pose[:3, 3], rays)[0]
     incidence = np.abs(np.einsum("ri,ri->r", caster.normals[face], rays)) if len(world.faces) else np.zeros(len(rays))
@@ -175,7 +175,7 @@ def scan(world: World, caster: Caster, ego: Caster, beams: Literal[32, 64], rng:
     )
 
 
-def _turned(directions: np.ndarray, pose: np.ndarray) -> np.ndarray:
+def turned(directions: np.ndarray, pose: np.ndarray) -> np.ndarray:
     """Directions (R, 3) in the frame that a pose (4, 4) leads to."""
     return np.einsum("ri,ji->rj", directions, pose[:3, :3])
 
@@ -205,8 +205,8 @@ def render_view(world: World, caster: Caster, camera: Camera, rng: np.random.Gen
     height, width = camera.size
     noise = rng.standard_normal((height, width, 3), dtype=np.float32)
     pose = world.world_from_ego @ camera.ego_from_camera
-    rays, depth_per_metre = _pixel_rays(camera)
-    rays = _turned(rays, pose)
+    rays, depth_per_metre = pixel_rays(camera.intrinsics, camera.size)
+    rays = turned(rays, pose)
     distance, face = caster.first_hit(pose[:3, 3], rays)
     hit = (face >= 0) & (distance * depth_per_metre <= FAR)
     color = np.empty((height * width, 3), dtype=np.float32)
@@ -216,7 +216,7 @@ def render_view(world: World, caster: Caster, camera: Camera, rng: np.random.Gen
     color[~hit] = sky(world.light, rays[~hit])
     shape = (height, width)
     return {
-        "image": _exposed(color.reshape(height, width, 3), world.light.exposure, noise),
+        "image": exposed(color.reshape(height, width, 3), world.light.exposure, noise),
         "labels": np.where(hit, world.labels[face], -1).reshape(shape),
         "material": np.where(hit, world.material_of[face], -1).reshape(shape),
         "depth": np.where(hit, distance * depth_per_metre, 0).astype(np.float32).reshape(shape),
@@ -224,9 +224,9 @@ def render_view(world: World, caster: Caster, camera: Camera, rng: np.random.Gen
     }
 
 
-def _pixel_rays(camera: Camera) -> tuple[np.ndarray, np.ndarray]:
+def pixel_rays(intrinsics: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """Unit vectors (H · W, 3) through the centres of all pixels, and how much depth each gains per metre (H · W,)."""
-    rays = geometry.back_project(np.ones(camera.size), camera.intrinsics).reshape(-1, 3)
+    rays = geometry.back_project(np.ones(size), intrinsics).reshape(-1, 3)
     length = np.sqrt(np.einsum("ri,ri->r", rays, rays))
     return rays / length[:, None], 1.0 / length
 
@@ -250,7 +250,7 @@ def _shade(
     start = points[lit] + SHADOW_OFFSET * normals[lit]
     lit[lit] = ~caster.occluded(start, np.broadcast_to(light.sun, start.shape))
     slant = np.maximum(np.abs(facing), 0.05)
-    own_points, own_normals = _in_object_frames(world, world.instances[face], points, normals)
+    own_points, own_normals = in_object_frames(world.origins, world.yaws, world.instances[face], points, normals)
     look = textures.look(
         world.materials, material, own_points, own_normals, world.instances[face], distance * pixel / np.sqrt(slant)
     )
@@ -263,17 +263,17 @@ def _shade(
     return color * through + np.float32(SKY) * light.horizon * (1 - through), lit
 
 
-def _in_object_frames(
-    world: World, objects: np.ndarray, points: np.ndarray, normals: np.ndarray
+def in_object_frames(
+    origins: np.ndarray, yaws: np.ndarray, objects: np.ndarray, points: np.ndarray, normals: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Points (P, 3) and normals (P, 3) in the frames of their objects (P,)."""
-    cos, sin = np.cos(world.yaws)[objects], np.sin(world.yaws)[objects]
+    """Points (P, 3) and normals (P, 3) in the frames of their objects (P,), given by origins (I, 3) and yaws (I,)."""
+    cos, sin = np.cos(yaws)[objects], np.sin(yaws)[objects]
 
-    def turned(vectors: np.ndarray) -> np.ndarray:
+    def turn(vectors: np.ndarray) -> np.ndarray:
         x, y, z = vectors.T
         return np.stack([cos * x + sin * y, cos * y - sin * x, z], axis=1)
 
-    return turned(points - world.origins[objects]), turned(normals)
+    return turn(points - origins[objects]), turn(normals)
 
 
 def _ambient(light: Light, up: np.ndarray) -> np.ndarray:
@@ -324,13 +324,18 @@ def sky(light: Light, rays: np.ndarray) -> np.ndarray:
     return color + 0.85 * cover[:, None] * (white.astype(np.float32) - color)
 
 
-def _exposed(color: np.ndarray, exposure: float, noise: np.ndarray) -> np.ndarray:
+def exposed(color: np.ndarray, exposure: float, noise: np.ndarray) -> np.ndarray:
     """Linear RGB (H, W, 3) to a camera's 8 bits: blur of the lens, darker corners, noise, and a film's curve."""
     color = np.float32(exposure) * _blurred(color)
     height, width = color.shape[:2]
     v, u = np.ogrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
     color *= (1 - 0.14 * (0.35 * v * v + u * u) ** 1.5).astype(np.float32)[..., None]
     color += noise * np.sqrt(np.float32(2e-5) + np.float32(4e-4) * np.maximum(color, 0))
+    return film(color)
+
+
+def film(color: np.ndarray) -> np.ndarray:
+    """Linear RGB (…, 3) float32, which is overwritten, to 8 bits by a film's curve."""
     np.clip(color, 0, 16, out=color)
     # fit of the ACES film curve (K. Narkowicz, 2015), then the display's gamma
     curved = color * (2.51 * color + 0.03) / (color * (2.43 * color + 0.59) + 0.14)

@@ -1,4 +1,4 @@
-"""Makes many frames at once in processes of its own, from any script, guarded or not."""
+"""Makes many frames at once in processes of its own, from any script, guarded or not; of any generator of frames."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from itertools import groupby
+from typing import Any
 
-from pointlift.data.street import frames
-from pointlift.data.street.frames import FrameSpec
 from pointlift.errors import DataError, PointliftError
 
 FEW = 4
@@ -24,48 +24,54 @@ _PROGRAM = (
     "import sys, json; sys.path[:] = json.loads(sys.stdin.readline()); "
     "from pointlift.data.street import workers; workers.serve()"
 )
+STREETS = "pointlift.data.street.frames"
+"""A generator is a module with ``make_if_needed(spec)`` and a class ``FrameSpec``, with ``to_dict``, ``from_dict``
+and ``group``: what is built once for all frames that have it in common."""
 _log = logging.getLogger(__name__)
 
 
-def make_all(specs: Sequence[FrameSpec], workers: int, done: Callable[[], None]) -> None:
+def make_all(specs: Sequence[Any], workers: int, done: Callable[[], None], generator: str = STREETS) -> None:
     """Make frames in ``workers`` processes; with 0, or few frames, in this one.
 
     Args:
         specs: what to make; frames of one town should follow each other.
         workers: number of processes.
         done: called after each frame, from one thread at a time.
+        generator: the module that makes them.
 
     Raises:
         DataError: a frame cannot be written.
     """
     left = list(specs)
     if workers > 0 and len(left) >= FEW and sys.executable:
-        left = _Crew(_groups(left, workers), done).run(workers)
+        left = _Crew(_groups(left, workers), done, generator).run(workers)
+    make_if_needed = import_module(generator).make_if_needed
     for spec in left:
-        frames.make_if_needed(spec)
+        make_if_needed(spec)
         done()
 
 
-def _groups(specs: list[FrameSpec], workers: int) -> list[list[FrameSpec]]:
+def _groups(specs: list[Any], workers: int) -> list[list[Any]]:
     """The frames of each town together, which is built once for all; in parts where towns are fewer than workers."""
     longest = max(1, -(-len(specs) // workers))
-    towns = [list(group) for _, group in groupby(specs, key=lambda spec: (spec.style, spec.town_seed))]
+    towns = [list(group) for _, group in groupby(specs, key=lambda spec: spec.group)]
     return [town[start : start + longest] for town in towns for start in range(0, len(town), longest)]
 
 
 class _Crew:
     """Processes that take groups of frames from one list until it is empty."""
 
-    def __init__(self, groups: list[list[FrameSpec]], done: Callable[[], None]) -> None:
+    def __init__(self, groups: list[list[Any]], done: Callable[[], None], generator: str) -> None:
         self._groups = groups[::-1]  # taken from the end
         self._done = done
+        self._generator = generator
         self._lock = threading.Lock()
         self._processes: list[subprocess.Popen[str]] = []
-        self._left: list[FrameSpec] = []
+        self._left: list[Any] = []
         self._error: str | None = None
         self._stopped = False
 
-    def run(self, workers: int) -> list[FrameSpec]:
+    def run(self, workers: int) -> list[Any]:
         """Have all groups made; the frames that no process made are returned."""
         count = min(workers, len(self._groups))
         with ThreadPoolExecutor(count) as pool:
@@ -81,7 +87,7 @@ class _Crew:
         if self._error is not None:
             raise DataError(self._error)
         if self._left or self._groups:
-            _log.warning("a process that makes streets has stopped; this one makes the rest")
+            _log.warning("a process that makes frames has stopped; this one makes the rest")
         return self._left + [spec for group in self._groups[::-1] for spec in group]
 
     def _work(self) -> None:
@@ -110,7 +116,7 @@ class _Crew:
             if self._stopped:
                 return None
             pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
-            command = [sys.executable, "-c", _PROGRAM]
+            command = [sys.executable, "-c", _PROGRAM, self._generator]
             try:
                 process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=nothing, text=True)
             except OSError:  # not allowed here, or no memory
@@ -118,7 +124,7 @@ class _Crew:
             self._processes.append(process)
             return process
 
-    def _next(self) -> list[FrameSpec] | None:
+    def _next(self) -> list[Any] | None:
         with self._lock:
             return self._groups.pop() if self._groups and self._error is None and not self._stopped else None
 
@@ -146,11 +152,11 @@ def _send(process: subprocess.Popen[str], message: object) -> None:
 
 def serve() -> None:
     """What a worker process does: make the groups that come in, and answer each frame with null or an error."""
-    answers = sys.stdout
+    answers, generator = sys.stdout, import_module(sys.argv[1])
     for line in sys.stdin:
         for values in json.loads(line):
             try:
-                frames.make_if_needed(FrameSpec.from_dict(values))
+                generator.make_if_needed(generator.FrameSpec.from_dict(values))
                 answer = None
             except PointliftError as error:
                 answer = str(error)

@@ -1,0 +1,238 @@
+"""The embedded object clouds: objects that pointlift makes itself, with parts and rendered views."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from pointlift.data import generated
+from pointlift.data.mesh import sample_surface
+from pointlift.data.objects import NORMALS, object_scene
+from pointlift.data.scene import Scene, View
+from pointlift.data.shapes import frames
+from pointlift.data.shapes.catalogue import CATEGORIES, PARTS, PARTS_OF
+from pointlift.data.shapes.frames import GENERATOR_VERSION, FrameSpec
+from pointlift.data.street import frames as street_frames
+from pointlift.data.street import workers as crews
+from pointlift.errors import DataError, nearest
+from pointlift.registry import DATASETS
+
+SPLITS = {"train": 40, "val": 10, "test": 20}
+"""Default number of objects of each category."""
+MOST_OBJECTS = 10_000
+_MOST_POINTS = 1_000_000
+_HUES = ((230, 70, 60), (60, 150, 70), (70, 110, 230), (235, 180, 50))
+
+_log = logging.getLogger(__name__)
+
+Pixels = Annotated[int, Field(ge=16, le=4096)]
+
+
+@DATASETS.register("shapes")
+class Shapes(Sequence[Scene]):
+    """Objects of 16 categories made by the package itself: no download, the same for the same options, kept in a cache.
+
+    Aeroplanes, beds, bookshelves, bottles, cabinets, cars, chairs, guitars, lamps, laptops, monitors, mugs, sofas,
+    stools, tables and vases are put together from parts (50 of them) whose number, form, size and place are drawn;
+    categories overlap, as easy chairs and small sofas, stools and side tables, or bottles and vases do. Points are
+    drawn evenly over the surface. Objects have their front along x and z up, and lie in the unit sphere around the
+    middle of their bounding box, as in ShapeNet sizes are not kept. Views are ray-cast with texture, light and shadow
+    on a floor or before a plain backdrop, from all round; their calibration is exact. Depth images are 16-bit PNGs of
+    the points' unit times 256, 0 beside the object.
+
+    Objects are made when they are first asked for, or all at once in parallel by `prepare`; opening makes nothing. An
+    object that is damaged in the cache is made again, with a warning that names the file. The same options give the
+    same bytes on one machine; between machines, images may differ by rounding, as those of ``street``. Objects of
+    different splits, and of different seeds, are never the same, and none depends on how many others are asked for.
+
+    Args:
+        root: the cache folder; None is ``~/.cache/pointlift/shapes``.
+        split: train, val or test.
+        seed: of the objects and their views; from 0 to 99999.
+        objects: of each category; by default 40 (train), 10 (val) or 20 (test).
+        categories: only these; None is all 16. Classes keep their numbers.
+        points: of each cloud.
+        normals: give the normals of the surface as features nx, ny, nz.
+        yaw: aligned, or random: each object is turned about z by an angle of its own.
+        views: cameras around each object; 0 makes clouds only, in a fraction of the time.
+        image_size: height, width.
+        workers: processes in which `prepare` makes objects; 0: in this one; None: one per core.
+
+    Raises:
+        DataError: an option that means nothing, a root that cannot be written, or no room on the disk.
+    """
+
+    name = "shapes"
+    class_names = tuple(f"{category} {part}" for category, part in PARTS)
+    class_colors = tuple(_HUES[label - PARTS_OF[category][0]] for label, (category, _) in enumerate(PARTS))
+    object_names = CATEGORIES
+    parts_of = PARTS_OF
+    subset_options = ("objects",)
+
+    def __init__(
+        self,
+        *,
+        root: Path | None = None,
+        split: Literal["train", "val", "test"] = "train",
+        seed: Annotated[int, Field(ge=0, lt=100_000)] = 0,
+        objects: Annotated[int, Field(ge=1, le=MOST_OBJECTS)] | None = None,
+        categories: tuple[str, ...] | None = None,
+        points: Annotated[int, Field(ge=1, le=_MOST_POINTS)] = 4096,
+        normals: bool = False,
+        yaw: Literal["aligned", "random"] = "aligned",
+        views: Annotated[int, Field(ge=0, le=64)] = 4,
+        image_size: tuple[Pixels, Pixels] = (160, 160),
+        workers: Annotated[int, Field(ge=0)] | None = None,
+    ) -> None:
+        _check("split", split, SPLITS)
+        _check("yaw", yaw, ("aligned", "random"))
+        for category in categories or ():
+            _check("categories", category, CATEGORIES)
+        chosen = CATEGORIES if categories is None else tuple(name for name in CATEGORIES if name in categories)
+        if not chosen:
+            raise DataError("shapes: categories must name at least one category, or be left out for all")
+        each = _within("objects", SPLITS[split] if objects is None else objects, 1, MOST_OBJECTS)
+        self.seed = _within("seed", seed, 0, 99_999)
+        self.points = _within("points", points, 1, _MOST_POINTS)
+        self.split, self.normals, self.yaw, self.workers = split, normals, yaw, workers
+        self.feature_names = NORMALS if normals else ()
+        self._views = _within("views", views, 0, 64)
+        height, width = image_size
+        self.image_size = _within("image_size", height, 16, 4096), _within("image_size", width, 16, 4096)
+        self.root = Path.home() / ".cache" / "pointlift" / "shapes" if root is None else Path(root).expanduser()
+        if self.root.exists() and not self.root.is_dir():
+            raise DataError(f"{self.root}: this is a file; root is the folder in which objects are kept")
+        self._specs = [self._spec(category, number) for category in chosen for number in range(each)]
+
+    def _spec(self, category: str, number: int) -> FrameSpec:
+        height, width = self.image_size
+        pictures = f"{self._views}-views-{height}x{width}" if self._views else "clouds"
+        kind = f"v{GENERATOR_VERSION}-{self.split}-seed{self.seed}-{pictures}"
+        return FrameSpec(
+            folder=self.root / kind / category / f"{number:04d}",
+            category=category,
+            seed=_object_seed(self.seed, self.split, category, number),
+            views=self._views,
+            image_size=self.image_size,
+        )
+
+    @property
+    def ids(self) -> list[str]:
+        """The id of every scene: the category and the number of the object."""
+        return [_id(spec) for spec in self._specs]
+
+    @property
+    def object_classes(self) -> np.ndarray:
+        """Class (len,) int64 of every object, without reading any."""
+        return np.array([CATEGORIES.index(spec.category) for spec in self._specs], dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self._specs)
+
+    def __getitem__(self, index: int) -> Scene:  # type: ignore[override]
+        spec = self._specs[index]
+        views = self.views(index)  # first: this makes the object
+        mesh, parts = frames.read_mesh(spec)
+        samples = sample_surface(mesh, self.points, np.random.default_rng([spec.seed, 3]), str(frames.mesh_file(spec)))
+        turn = self._turn(spec)
+        scene = object_scene(
+            samples.points @ turn[:3, :3].T.astype(np.float32),
+            samples.normals @ turn[:3, :3].T.astype(np.float32) if self.normals else None,
+            id=_id(spec),
+            path=frames.mesh_file(spec),
+            object_class=CATEGORIES.index(spec.category),
+            up_axis="z",
+            labels=parts[samples.faces],
+        )
+        return replace(scene, views=views).validate()
+
+    def views(self, index: int) -> list[View]:
+        """The views of scene ``index``, without its points."""
+        spec = self._specs[index]
+        back = np.linalg.inv(self._turn(spec))
+        return [replace(view, camera_from_points=view.camera_from_points @ back) for view in frames.read_views(spec)]
+
+    def label_image(self, index: int, view: str) -> np.ndarray:
+        """Part (H, W) int64 of what each pixel of a view of scene ``index`` shows, -1 beside the object."""
+        views = {one.name: one for one in self.views(index)}
+        _check("view", view, tuple(views))
+        return street_frames.label_image(views[view])
+
+    def _turn(self, spec: FrameSpec) -> np.ndarray:
+        """(4, 4): from the object as it was made to the object as it is given."""
+        matrix = np.eye(4)
+        if self.yaw == "random":
+            angle = np.random.default_rng([spec.seed, 4]).uniform(0, 2 * np.pi)
+            matrix[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+        return matrix
+
+    def prepare(self, progress: Callable[[str, int, int], None] | None = None) -> dict[str, Any]:
+        """Make all objects that are not in the cache yet, in parallel.
+
+        Args:
+            progress: called with what is being done, and how many objects are done of how many.
+
+        Returns:
+            ``made`` objects, the ``seconds`` that took, and ``frames_per_second`` (views, or objects where there are no
+            views; 0 if there was nothing to make).
+
+        Raises:
+            DataError: there is no room for them, or the folder cannot be written.
+        """
+        start = time.perf_counter()
+        missing = [spec for spec in self._specs if not frames.intact(spec)]
+        generated.remove_stale(self.root)
+        generated.check_space(missing)
+        made = 0
+
+        def one_more() -> None:
+            nonlocal made
+            made += 1
+            if progress is not None:
+                progress("objects", made, len(missing))
+
+        processes = _cores() if self.workers is None else self.workers
+        crews.make_all(missing, processes, one_more, generator=frames.__name__)
+        seconds = time.perf_counter() - start
+        rate = made * max(self._views, 1) / seconds if made else 0.0
+        if made:
+            _log.info("shapes: %d objects made in %.0f s, %.1f frames a second", made, seconds, rate)
+        return {"made": made, "seconds": seconds, "frames_per_second": rate}
+
+
+def _id(spec: FrameSpec) -> str:
+    return f"{spec.category}/{spec.folder.name}"
+
+
+def _object_seed(seed: int, split: str, category: str, number: int) -> int:
+    """A number of its own for each object: its parts are digits of it."""
+    parts = (list(SPLITS).index(split), len(SPLITS)), (CATEGORIES.index(category), len(CATEGORIES))
+    for value, count in (*parts, (number, MOST_OBJECTS)):
+        seed = seed * count + value
+    return seed
+
+
+def _check(key: str, value: object, allowed: Sequence[str] | dict[str, Any]) -> None:
+    if value not in allowed:
+        raise DataError(
+            f"shapes: {key} must be one of {', '.join(allowed)}, not '{value}'{nearest(str(value), allowed)}"
+        )
+
+
+def _within(key: str, value: int, low: int, high: int) -> int:
+    if not low <= value <= high:
+        raise DataError(f"shapes: {key} must be from {low} to {high}, not {value}")
+    return value
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,284 @@
+"""One RGB-D frame of a room, or the cloud of a whole one: made, written to the cache, verified and read back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
+
+from pointlift.data import camera, generated
+from pointlift.data.generated import DamagedError, check_space, remove_stale
+from pointlift.data.rooms import sensors, world
+from pointlift.data.scene import Pairs, Scene, View
+from pointlift.data.street.frames import surface_depth
+from pointlift.data.street.rays import Caster
+from pointlift.errors import DataError
+
+__all__ = [
+    "Frame",
+    "FrameSpec",
+    "check_space",
+    "depth_image",
+    "intact",
+    "label_agreement",
+    "label_image",
+    "make",
+    "make_if_needed",
+    "read",
+    "read_frame",
+    "read_room",
+    "remove_stale",
+    "visible_points",
+]
+
+GENERATOR_VERSION = 1
+"""Raised whenever the same options give other frames, so that none from before is taken for a new one."""
+IGNORED = 255  # in label images
+DEPTH_UNITS = 1000  # per metre, as in ScanNet's depth images
+VIEW = "color"
+"""Name of the one view of a frame."""
+FEWEST = 20
+"""A thing with fewer points than this in the cloud of a room has no box there."""
+_CLOUD = "cloud.safetensors"
+
+
+@dataclass(frozen=True)
+class FrameSpec:
+    """All that determines a frame, or the cloud of a room, and the folder that holds it.
+
+    Args:
+        folder: of this frame alone.
+        kind: of the room.
+        room_seed: of the room; the sensors' noise is drawn from it too.
+        moment: on the camera's path; -1 for the cloud of the whole room.
+        image_size: (height, width); (0, 0) for a cloud.
+        points: of the cloud; 0 for a frame.
+    """
+
+    folder: Path
+    kind: str
+    room_seed: int
+    moment: int
+    image_size: tuple[int, int]
+    points: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, of which `from_dict` makes the same spec."""
+        return {**asdict(self), "folder": str(self.folder)}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> FrameSpec:
+        """The spec that `to_dict` described."""
+        return cls(**{**values, "image_size": tuple(values["image_size"]), "folder": Path(values["folder"])})
+
+    @property
+    def group(self) -> tuple[str, int]:
+        """What all frames of one room have in common."""
+        return self.kind, self.room_seed
+
+    @property
+    def bytes(self) -> int:
+        """About how much it takes on disk, rather too much than too little."""
+        height, width = self.image_size
+        return height * width * 6 + self.points * 20 + 20_000
+
+
+class Frame(NamedTuple):
+    """What is known of a frame without reading its points: its view, and world from camera (4, 4)."""
+
+    view: View
+    pose: np.ndarray
+
+
+# ---- reading
+
+
+def read(spec: FrameSpec) -> Frame:
+    """A frame, made first if it is not in the cache, and again (with a warning) if it is damaged there.
+
+    Raises:
+        DataError: it cannot be written.
+    """
+    info = generated.read(spec.folder, _made_from(spec), lambda: make(spec))
+    K = np.array(info["intrinsics"], dtype=np.float64)
+    view = View(VIEW, K, np.eye(4), spec.folder / f"{VIEW}.png", spec.folder / "depth.png")
+    return Frame(view, np.array(info["world_from_camera"], dtype=np.float64))
+
+
+def read_frame(spec: FrameSpec, scene_id: str) -> Scene:
+    """A frame as a scene: what the depth image measures, in the camera's frame, with colours, labels and instances."""
+    view = read(spec).view
+    depth = depth_image(view)
+    measured = depth > 0
+    points = camera.back_project(depth, view.intrinsics)[measured].astype(np.float32)
+    path = spec.folder / "depth.png"
+    return Scene(
+        points=points,
+        features=view.image[measured].astype(np.float32) / 255,
+        views=[view],
+        labels=label_image(view)[measured],
+        id=scene_id,
+        instances=_pixels(view, "instances")[measured].astype(np.int64),
+        up_axis="-y",
+        files=dict.fromkeys(("points", "features", "labels", "instances"), path),
+    )
+
+
+def read_room(spec: FrameSpec, frames: dict[str, FrameSpec], scene_id: str) -> Scene:
+    """The cloud of a room, in its own frame, with boxes; ``frames`` are its views, by name."""
+    generated.read(spec.folder, _made_from(spec), lambda: make(spec))
+    path = spec.folder / _CLOUD
+    try:
+        tensors = load_tensors(path.read_bytes())
+    except OSError as error:
+        raise DataError(f"{path}: the file cannot be read ({error.strerror})") from error
+    return Scene(
+        points=tensors["points"],
+        features=tensors["colors"].astype(np.float32) / 255,
+        views=room_views(frames),
+        labels=tensors["labels"].astype(np.int64),
+        id=scene_id,
+        instances=tensors["instances"].astype(np.int64),
+        boxes=tensors["boxes"],
+        box_labels=tensors["box_labels"],
+        files=dict.fromkeys(("points", "features", "labels", "instances", "boxes", "box_labels"), path),
+    )
+
+
+def room_views(frames: dict[str, FrameSpec]) -> list[View]:
+    """Views of a room's cloud from its frames, by name."""
+    views = []
+    for name, spec in frames.items():
+        view, pose = read(spec)
+        rotation = pose[:3, :3].T
+        matrix = np.eye(4)
+        matrix[:3, :3], matrix[:3, 3] = rotation, -rotation @ pose[:3, 3]
+        views.append(View(name, view.intrinsics, matrix, view.source, view.depth))
+    return views
+
+
+def intact(spec: FrameSpec) -> bool:
+    """Whether it is in the cache and undamaged; a warning names a damaged file."""
+    return generated.intact(spec.folder, _made_from(spec))
+
+
+def _made_from(spec: FrameSpec) -> dict[str, Any]:
+    """The spec as it is written, without the folder, so that a cache may be moved."""
+    values = {**spec.to_dict(), "generator_version": GENERATOR_VERSION}
+    del values["folder"]
+    return json.loads(json.dumps(values))
+
+
+# ---- making
+
+
+def make(spec: FrameSpec) -> dict[str, Any]:
+    """Generate it, write it, and return what is written of it.
+
+    Raises:
+        DataError: the disk is full, or the folder cannot be written.
+    """
+    return generated.write(spec, _made_from(spec), lambda: _contents(spec))
+
+
+def make_if_needed(spec: FrameSpec) -> None:
+    """`make` it unless another process has done so in the meantime."""
+    try:
+        generated.verified(spec.folder, _made_from(spec))
+    except (FileNotFoundError, DamagedError):
+        make(spec)
+
+
+def _contents(spec: FrameSpec) -> tuple[dict[str, bytes], dict[str, Any]]:
+    room, caster = _room(spec.room_seed, spec.kind)
+    rng = np.random.default_rng([spec.room_seed, spec.moment + 1])
+    if spec.moment < 0:
+        return generated.described(
+            {_CLOUD: _packed(room, sensors.cloud(room, caster, spec.points, rng))}, _made_from(spec)
+        )
+    pose = room.poses[spec.moment]
+    seen = sensors.render(room, caster, pose, spec.image_size, rng)
+    contents = {
+        f"{VIEW}.png": generated.png(seen.image),
+        "depth.png": generated.png((seen.depth * DEPTH_UNITS + 0.5).astype(np.uint16)),
+        "labels.png": generated.png(np.where(seen.labels < 0, IGNORED, seen.labels).astype(np.uint8)),
+        "instances.png": generated.png(seen.instances.astype(np.uint16)),
+    }
+    K = sensors.intrinsics(spec.image_size)
+    return generated.described(contents, _made_from(spec), intrinsics=K.tolist(), world_from_camera=pose.tolist())
+
+
+@lru_cache(maxsize=1)
+def _room(seed: int, kind: str) -> tuple[world.Room, Caster]:
+    """The room last built: its frames are mostly asked for one after the other."""
+    room = world.build(seed, kind=kind)
+    return room, Caster(room.vertices, room.faces)
+
+
+def _packed(room: world.Room, cloud: sensors.Cloud) -> bytes:
+    points = np.bincount(cloud.instances, minlength=len(room.origins))
+    kept = points[room.box_instances] >= FEWEST
+    return save_tensors(
+        {
+            "points": cloud.points,
+            "colors": cloud.colors,
+            "labels": cloud.labels.astype(np.int8),
+            "instances": cloud.instances.astype(np.int16),
+            "boxes": np.ascontiguousarray(room.boxes[kept]),
+            "box_labels": np.ascontiguousarray(room.box_labels[kept]),
+        }
+    )
+
+
+# ---- what the camera truly sees
+
+
+def label_image(view: View) -> np.ndarray:
+    """Class (H, W) int64 of what each pixel of a room's view shows, -1 for what is ignored."""
+    labels = _pixels(view, "labels").astype(np.int64)
+    return np.where(labels == IGNORED, -1, labels)
+
+
+def depth_image(view: View) -> np.ndarray:
+    """Depth (H, W) float64 that the sensor measured, metres along the camera's axis, 0 where it measured nothing."""
+    return _pixels(view, "depth").astype(np.float64) / DEPTH_UNITS
+
+
+def _pixels(view: View, what: str) -> np.ndarray:
+    if view.path is None:
+        raise DataError(f"view '{view.name}': only views of the data set 'rooms' have a {what} image")
+    return generated.pixels_of(view.path.with_name(f"{what}.png"), "rooms")
+
+
+def visible_points(scene: Scene, tolerance: float = 0.02) -> Pairs:
+    """The points of a room that its views truly see, by their depth images, and where.
+
+    A point counts as seen if it lies within ``tolerance`` metres plus 1 % of its depth of the surface that its nearest
+    pixel shows; where the sensor measured nothing, it does not.
+    """
+    pairs = scene.pairs(min_depth=0.1, border=0.0)
+    seen = np.zeros(len(pairs.point_index), dtype=bool)
+    for index, view in enumerate(scene.views):
+        ours = np.flatnonzero(pairs.view_index == index)
+        depth = view.project(scene.points[pairs.point_index[ours]])[1]
+        shown = surface_depth(depth_image(view), pairs.pixels[ours].astype(np.float64))
+        seen[ours] = np.abs(depth - shown) <= tolerance + 0.01 * depth
+    return pairs.take(seen)
+
+
+def label_agreement(scene: Scene) -> float:
+    """Share of the visible points whose label is that of their nearest pixel; NaN if no point is visible."""
+    assert scene.labels is not None
+    pairs = visible_points(scene)
+    agree = 0
+    for index, view in enumerate(scene.views):
+        ours = pairs.take(pairs.view_index == index)
+        column, row = np.floor(ours.pixels.T + 0.5).astype(np.int64)
+        agree += int((label_image(view)[row, column] == scene.labels[ours.point_index]).sum())
+    return agree / len(pairs.point_index) if len(pairs.point_index) else float("nan")

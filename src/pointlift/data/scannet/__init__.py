@@ -1,0 +1,1 @@
+"""ScanNet: the official lists, the classes, and the files of one scan."""

@@ -1,0 +1,158 @@
+"""One object of the data set: made, written to the cache, verified and read back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
+
+from pointlift.data import generated
+from pointlift.data.generated import DamagedError
+from pointlift.data.scene import View
+from pointlift.data.shapes import catalogue
+from pointlift.data.shapes.studio import camera_from_object, studio
+from pointlift.data.street.frames import DEPTH_UNITS, SKY
+from pointlift.data.street.rays import Caster
+from pointlift.data.street.sensors import Camera, Picture, render_view
+from pointlift.data.street.shapes import Mesh
+from pointlift.files import read_bytes
+
+GENERATOR_VERSION = 1
+"""Raised whenever the same options give other objects, so that none from before is taken for a new one."""
+_MESH = "object.safetensors"
+
+
+@dataclass(frozen=True)
+class FrameSpec:
+    """All that determines an object and its views, and the folder that holds them.
+
+    Args:
+        folder: of this object alone.
+        category: one of `catalogue.CATEGORIES`.
+        seed: of the object and its studio.
+        views: number of cameras.
+        image_size: (height, width).
+    """
+
+    folder: Path
+    category: str
+    seed: int
+    views: int
+    image_size: tuple[int, int]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, of which `from_dict` makes the same spec."""
+        return {**asdict(self), "folder": str(self.folder)}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> FrameSpec:
+        """The spec that `to_dict` described."""
+        return cls(**{**values, "folder": Path(values["folder"]), "image_size": tuple(values["image_size"])})
+
+    @property
+    def group(self) -> str:
+        """Objects that a process is given together; nothing is shared between them."""
+        return self.category
+
+    @property
+    def bytes(self) -> int:
+        """About how much an object takes on disk, rather too much than too little."""
+        height, width = self.image_size
+        return self.views * (height * width * 5 + 1000) + 120_000
+
+
+def read_views(spec: FrameSpec) -> list[View]:
+    """The views, made first if the object is not in the cache, and again (with a warning) if it is damaged there."""
+    info = generated.read(spec.folder, _made_from(spec), lambda: make(spec))
+    return [
+        View(
+            name,
+            np.array(view["intrinsics"], dtype=np.float64),
+            np.array(view["camera_from_points"], dtype=np.float64),
+            spec.folder / f"{name}.png",
+            spec.folder / f"{name}-depth.png",
+        )
+        for name, view in info["views"].items()
+    ]
+
+
+def read_mesh(spec: FrameSpec) -> tuple[Mesh, np.ndarray]:
+    """The triangles and the part of each, (F,) int64; the object must be in the cache (see `read_views`)."""
+    tensors = load_tensors(read_bytes(spec.folder / _MESH))
+    mesh = Mesh(tensors["vertices"].astype(np.float64), tensors["faces"].astype(np.int64))
+    return mesh, tensors["parts"].astype(np.int64)
+
+
+def mesh_file(spec: FrameSpec) -> Path:
+    """The file of the triangles, for messages."""
+    return spec.folder / _MESH
+
+
+def intact(spec: FrameSpec) -> bool:
+    """Whether the object is in the cache and undamaged; a warning names a damaged file."""
+    return generated.intact(spec.folder, _made_from(spec))
+
+
+def make(spec: FrameSpec) -> dict[str, Any]:
+    """Generate the object, write it, and return what its folder says of it.
+
+    Raises:
+        DataError: the disk is full, or the folder cannot be written.
+    """
+    return generated.write(spec, _made_from(spec), lambda: _contents(spec))
+
+
+def make_if_needed(spec: FrameSpec) -> None:
+    """`make` the object unless another process has done so in the meantime."""
+    try:
+        generated.verified(spec.folder, _made_from(spec))
+    except (FileNotFoundError, DamagedError):
+        make(spec)
+
+
+def _made_from(spec: FrameSpec) -> dict[str, Any]:
+    """The spec as it is written, without the folder, so that a cache may be moved."""
+    values = {**spec.to_dict(), "generator_version": GENERATOR_VERSION}
+    del values["folder"]
+    return json.loads(json.dumps(values))
+
+
+def _contents(spec: FrameSpec) -> tuple[dict[str, bytes], dict[str, Any]]:
+    form, materials = catalogue.build(spec.category, np.random.default_rng([spec.seed, 0]))
+    # the mesh as it is stored is the one that is rendered
+    form = form._replace(vertices=form.vertices.astype(np.float32).astype(np.float64))
+    tensors: dict[str, np.ndarray] = {
+        "vertices": form.vertices.astype(np.float32),
+        "faces": form.faces.astype(np.int32),
+        "parts": form.part_of.astype(np.int8),
+    }
+    contents: dict[str, bytes] = {_MESH: save_tensors(tensors)}
+    views: dict[str, Any] = {}
+    if spec.views:
+        place = studio(form, materials, np.random.default_rng([spec.seed, 1]), spec.views, spec.image_size)
+        caster = Caster(place.world.vertices, place.world.faces)
+        for number, camera in enumerate(place.cameras):
+            noise = np.random.default_rng([spec.seed, 2, number])
+            contents |= _pictures(camera, render_view(place.world, caster, camera, noise))
+            views[camera.name] = {
+                "intrinsics": camera.intrinsics.tolist(),
+                "camera_from_points": camera_from_object(camera).tolist(),
+            }
+    return generated.described(contents, _made_from(spec), views=views)
+
+
+def _pictures(camera: Camera, picture: Picture) -> dict[str, bytes]:
+    """The image, the part and the depth of each pixel; the last two without the floor."""
+    shown = picture["labels"] >= 0
+    labels = np.where(shown, picture["labels"], SKY).astype(np.uint8)
+    depth = np.where(shown, picture["depth"] * DEPTH_UNITS + 0.5, 0).astype(np.uint16)
+    return {
+        f"{camera.name}.png": generated.png(picture["image"]),
+        f"{camera.name}-labels.png": generated.png(labels),
+        f"{camera.name}-depth.png": generated.png(depth),
+    }
