@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 import pointlift
 from pointlift import recipe as recipes
 from pointlift.cli import app
-from pointlift.errors import CheckpointError
+from pointlift.errors import CheckpointError, RecipeError
 from pointlift.rehearsal import table
 
 SMALL = [
@@ -83,3 +83,9 @@ def test_the_command_prints_what_the_run_would_need(tmp_path):
         assert word in printed.output
     as_json = CliRunner().invoke(app, [*command, "--json"])
     assert json.loads(as_json.stdout)["steps"] == 400
+
+
+def test_a_dry_run_takes_one_process(monkeypatch, tmp_path):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(RecipeError, match="takes one process"):
+        pointlift.dry_run("street-relational", [*SMALL, f"data.root={tmp_path}"], cpu=True)

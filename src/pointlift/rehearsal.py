@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from torch import nn
 
 from pointlift import recipe as recipes
 from pointlift.data.scene import Scene, View
+from pointlift.errors import RecipeError
 from pointlift.methods.base import Method, Progress
 from pointlift.recipe import Recipe
 from pointlift.run import Parts
@@ -47,6 +49,8 @@ def dry_run(recipe: Recipe, *, progress: Progress | None = None, cpu: bool = Fal
     Raises:
         PointliftError: whatever would stop the run itself.
     """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:  # as torchrun and accelerate set it
+        raise RecipeError("a dry run takes one process; start it without torchrun")
     device = torch.device("cuda" if torch.cuda.is_available() and not cpu else "cpu")
     with TemporaryDirectory(prefix="pointlift-") as temporary:
         folder = Path(temporary)

@@ -331,9 +331,22 @@ def test_views_need_no_points(root):
     assert [view.name for view in opened(root).views(3)] == list(synthetic.YAWS)
 
 
-def test_a_single_missing_label_file_concerns_its_own_scene_only(root):
-    next((root / "lidarseg" / "v1.0-mini").glob("*.bin")).unlink()
-    assert sorted(scene.labels is None for scene in opened(root, split="all")) == [False] * 6 + [True]
+def test_tables_of_lidarseg_without_its_files_give_no_labels(root):
+    shutil.rmtree(root / "lidarseg")
+    assert all(scene.labels is None for scene in opened(root))
+
+
+def test_a_lidarseg_table_without_rows_gives_no_labels(root):
+    change(root, "lidarseg", lambda rows: rows.clear())
+    assert opened(root)[0].labels is None
+
+
+def test_the_test_tables_have_no_labels(root):
+    (root / "v1.0-mini").rename(root / "v1.0-test")
+    (root / "lidarseg" / "v1.0-mini").rename(root / "lidarseg" / "v1.0-test")
+    data = opened(root, split="all")
+    assert data.version == "v1.0-test"
+    assert data[0].labels is None
 
 
 # ---- what is wrong is one sentence that names the file
@@ -371,6 +384,7 @@ def test_scenes_and_steps_that_leave_nothing(city):
     assert "scene_step 3 leaves none of the 2 scenes" in error_of(lambda: opened(city, scene_step=3))
     assert "sweeps must be at least 1" in error_of(lambda: opened(city, sweeps=0))
     assert "there is no camera 'CAM_TOP'" in error_of(lambda: opened(city, cameras=["CAM_TOP"]))
+    assert error_of(lambda: opened(city, scenes=[])) == "nuscenes: scenes is empty; name some, or leave it out"
     assert "each camera once" in error_of(lambda: opened(city, cameras=["CAM_BACK", "CAM_BACK"]))
 
 
@@ -419,6 +433,7 @@ DANGLING = (
     ("sample_data", "calibrated_sensor_token", "calibrated_sensor"),
     ("sample_data", "ego_pose_token", "ego_pose"),
     ("calibrated_sensor", "sensor_token", "sensor"),
+    ("sample_annotation", "sample_token", "sample"),
     ("sample_annotation", "instance_token", "instance"),
     ("instance", "category_token", "category"),
 )
@@ -429,6 +444,21 @@ def test_dangling_tokens(root, name, column, target):
     change(root, name, lambda rows: rows[0].update({column: "feed"}))
     said = error_of(lambda: opened(root, boxes=True)[0])
     assert f"{name}.json: the {column} 'feed' is not in {target}.json" in said
+
+
+def test_boxes_of_other_scenes_are_passed_over(city):
+    last = opened(city, split="all", boxes=True)
+    alone = opened(city, split="all", scenes=[553], boxes=True)
+    np.testing.assert_array_equal(alone[1].boxes, last[last.ids.index("scene-0553/001")].boxes)
+
+
+@pytest.mark.parametrize("damage", [lambda rows: rows.pop(1), lambda rows: rows[1].update(filename="")])
+def test_a_keyframe_that_lidarseg_passes_over(root, damage):
+    token = table(root, "lidarseg")[1]["sample_data_token"]
+    change(root, "lidarseg", damage)
+    said = error_of(lambda: opened(root))
+    assert said.endswith(f"lidarseg.json: there is no file for '{token}', a keyframe of LIDAR_TOP")
+    assert opened(root, scenes=[553])[0].labels is not None
 
 
 def test_keyframes_that_a_sensor_lacks(root):
@@ -462,6 +492,19 @@ def test_sensor_files_that_are_absent_are_counted(root):
     assert expected in said
     shutil.rmtree(root / "sweeps" / "LIDAR_TOP")
     assert "7 of the 11 scans" in error_of(lambda: opened(root, sweeps=2)[2])
+
+
+def test_lidarseg_files_that_are_absent_are_counted(root):
+    data = opened(root)
+    gone = [data[index].files["labels"] for index in (1, 3)]
+    for path in gone:
+        path.unlink()
+    said = error_of(lambda: data[1])
+    assert said == f"{gone[0]}: the lidarseg file is missing; 2 of the 5 of split 'train' are absent"
+    assert data[0].labels is not None
+    shutil.rmtree(root / "lidarseg" / "v1.0-mini")
+    (root / "lidarseg" / "v1.0-mini").mkdir()
+    assert "5 of the 5 of split 'train' are absent" in error_of(lambda: data[0])
 
 
 BAD_FILES = {

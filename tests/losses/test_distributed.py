@@ -12,6 +12,7 @@ import torch.multiprocessing as mp
 from torch import Tensor
 
 from pointlift import losses
+from pointlift.losses.distributed import permuted_rows
 
 LOSSES = {
     "contrastive": partial(losses.contrastive, temperature=0.2),
@@ -55,6 +56,9 @@ def _worker(rank: int, processes: int, folder: str) -> None:
     value = losses.segmentation_loss(logits, labels)
     value.backward()
     results["segmentation"] = value.detach(), value.detach(), model.module.weight.grad
+    # a process may have all rows, and the other none
+    rows = torch.arange(10.0).reshape(5, 2)[: 5 if rank == 0 else 0]
+    results["permuted"] = (permuted_rows(rows, 3),)
     # a process whose features need no gradient does not leave the other one waiting
     features = torch.ones(3, 4, requires_grad=rank == 0)
     losses.global_loss(losses.relational, features, torch.randn(3, 4)).backward()
@@ -101,3 +105,9 @@ def test_one_process_is_the_plain_loss() -> None:
     inputs, teacher = batch(5)
     student = layer()(inputs)
     assert torch.equal(losses.global_loss(losses.relational, student, teacher), losses.relational(student, teacher))
+
+
+def test_rows_are_permuted_alike_where_one_process_has_none(results: list[dict[str, tuple[Tensor, ...]]]) -> None:
+    expected = permuted_rows(torch.arange(10.0).reshape(5, 2), 3)
+    torch.testing.assert_close(results[0]["permuted"][0], expected)
+    assert results[1]["permuted"][0].shape == (0, 2)

@@ -250,7 +250,9 @@ def test_with_the_text_encoder_of_a_clip(tmp_path: Path, monkeypatch: pytest.Mon
     prompt = encoder.embed(["a photo of car"]).double().numpy()
     assert np.allclose(teacher.embed_text(["a photo of car"]).numpy(), prompt / np.linalg.norm(prompt), atol=1e-6)
     assert teacher.fingerprint != LabelMaps(**options).fingerprint
-    with pytest.raises(RecipeError, match="teacher.templates: there is no set called 'clip58'; did you mean 'clip85'"):
-        LabelMaps(**options, templates="clip58")
+    assert (teacher.templates, LabelMaps(**options).templates) == (("of the {}",), ("{}",))
+    for source in (options["text_source"], None):
+        with pytest.raises(RecipeError, match="templates: there is no set called 'clip58'; did you mean 'clip85'"):
+            LabelMaps(**{**options, "text_source": source}, templates="clip58")
     with pytest.raises(CheckpointError, match=r"teacher\.text_source: './none' is not a folder"):
         LabelMaps(**{**options, "text_source": "./none"})

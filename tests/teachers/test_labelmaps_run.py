@@ -57,3 +57,12 @@ def test_a_missing_map_is_named_before_the_first_step(root: Path, tmp_path: Path
     (root / "sequences" / "00" / "image_2_cityscapes19" / "000001.png").unlink()
     with pytest.raises(DataError, match=r"000001.png: the label map is missing \(1 of 2 views lack theirs\)"):
         pretrain(root, tmp_path / "run")
+
+
+def test_maps_that_say_nothing_are_no_training(root: Path, tmp_path: Path) -> None:
+    for file in root.glob("sequences/*/image_2_cityscapes19/*.png"):
+        Image.fromarray(np.full_like(np.asarray(Image.open(file)), 255)).save(file)
+    with pytest.raises(
+        DataError, match="the teacher's files say nothing of any point of the scenes 00/000000, 00/000001"
+    ):
+        pretrain(root, tmp_path / "run")

@@ -189,7 +189,7 @@ class Scene:
         self._validate_boxes()
         if self.up_axis not in _UPRIGHT:
             raise DataError(
-                f"{self._where('up_axis')}: up_axis must be x, y or z, or one of these with a minus, not '{self.up_axis}'"
+                f"{self._where('up_axis')}: up_axis must be x, y or z, or that with a minus, not '{self.up_axis}'"
             )
         self._validate_views()
         return self

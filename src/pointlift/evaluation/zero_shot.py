@@ -118,7 +118,7 @@ def _results(confusions: Mapping[str, Confusion]) -> dict[str, Any]:
     return {
         name: scored(confusion)
         for name, confusion in confusions.items()
-        if confusion.matrix.any() or not name.endswith(VISIBLE)
+        if confusion.matrix.any() or confusion.missed.any() or not name.endswith(VISIBLE)
     }
 
 

@@ -28,7 +28,7 @@ def global_loss(loss: Callable[..., Tensor], student: Tensor, teacher: Tensor) -
     Raises:
         ValueError: from the loss, for example if the shapes differ.
     """
-    if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
+    if not _several_processes():
         return loss(student, teacher)
     if student.shape != teacher.shape:
         raise ValueError(
@@ -55,7 +55,7 @@ def gather_rows(rows: Tensor) -> Tensor:
     For losses that no sum over rows makes, such as Lovász-Softmax: every process computes the loss of all rows, and the
     backward pass sums what all of them ask of this process's rows, so that averaged gradients are those of one process.
     """
-    if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
+    if not _several_processes():
         return rows
     return _GatherRows.apply(rows, _exchange(rows)[0])
 
@@ -67,8 +67,13 @@ def permuted_rows(rows: Tensor, seed: int) -> Tensor:
     """
     everyone = gather_rows(rows.detach())
     order = torch.randperm(len(everyone), generator=torch.Generator().manual_seed(seed)).to(rows.device)
-    first = sum(_exchange(rows)[0][: dist.get_rank()]) if len(everyone) != len(rows) else 0
+    first = sum(_exchange(rows)[0][: dist.get_rank()]) if _several_processes() else 0
     return everyone[order[first : first + len(rows)]]
+
+
+def _several_processes() -> bool:
+    """Whether the batch is spread: the same answer on every process, however many rows each has."""
+    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
 
 def _exchange(student: Tensor) -> tuple[list[int], bool]:

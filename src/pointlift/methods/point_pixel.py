@@ -16,7 +16,7 @@ from pydantic import Field
 
 from pointlift.data.augmentation import ImageAugmentation, PointAugmentation, augment_image, augment_points
 from pointlift.data.batch import Batch
-from pointlift.data.scene import Pairs, Scene
+from pointlift.data.scene import Pairs, Scene, View
 from pointlift.errors import DataError, RecipeError
 from pointlift.losses.distributed import global_loss, permuted_rows
 from pointlift.methods.base import Method, Progress
@@ -24,6 +24,8 @@ from pointlift.registry import METHODS
 from pointlift.students.base import Student
 from pointlift.teachers.base import Teacher
 from pointlift.teachers.pixels import PixelFeatures
+
+_ASKED = 4  # scenes in which a teacher that reads files must say something
 
 
 class Sample(NamedTuple):
@@ -123,10 +125,22 @@ class PointPixel(Method):
     def prepare(self, scenes: Sequence[Scene], progress: Progress | None = None) -> None:
         """Compute the teacher's features of every image once, if they are cached."""
         self.pixel_features.teacher.to(next(self.student.parameters()).device)
-        _require_images(scenes, self.pixel_features.teacher)
+        _require_images(scenes, self.pixel_features.teacher, progress)
+        if self.pixel_features.teacher.reads_files:
+            self._require_words(scenes)
         if self.pixel_features.cache is not None:
             report = None if progress is None else lambda done, total: progress("teacher features", done, total)
             self.pixel_features.precompute(scenes, report)
+
+    def _require_words(self, scenes: Sequence[Scene]) -> None:
+        """A `DataError` if files say nothing of any point in the first few scenes: no loss would ever tell."""
+        asked = [scenes[index] for index in range(min(len(scenes), _ASKED))]
+        pairs = (scene.pairs(min_depth=self.min_depth, occlusion=self.occlusion) for scene in asked)
+        if not any(bool(self.pixel_features(*one).any()) for one in zip(asked, pairs, strict=True)):
+            raise DataError(
+                f"the teacher's files say nothing of any point of the scenes {', '.join(s.id for s in asked)}; are the "
+                "ids in them, and the map of the classes, right?"
+            )
 
     def sample(self, scene: Scene, rng: np.random.Generator) -> Sample:
         """Augment one scene and draw its pairs."""
@@ -198,17 +212,26 @@ def _joined(pairs: Sequence[Pairs], views: Sequence[int] | None = None) -> Pairs
     return Pairs(*(np.concatenate(parts) for parts in zip(*moved, strict=True)))
 
 
-def _require_images(scenes: Sequence[Scene], teacher: Teacher) -> None:
-    """Say at once, where that is cheap, which scenes have no image and which files the teacher lacks."""
+def _require_images(scenes: Sequence[Scene], teacher: Teacher, progress: Progress | None) -> None:
+    """Say before the first step, if no points need be read for it, which scenes have no image and which files lack."""
     views, ids = getattr(scenes, "views", None), getattr(scenes, "ids", None)
     if views is None or ids is None:
         return
-    blind = [name for index, name in enumerate(ids) if not views(index)]
+    seen: list[View] = []
+    blind = []
+    for index, name in enumerate(ids):
+        own = views(index)
+        if not own:
+            blind.append(name)
+        if teacher.reads_files:
+            seen += own
+        if progress is not None:
+            progress("images", index + 1, len(ids))
     if blind:
         named = ", ".join(blind[:3]) + (", …" if len(blind) > 3 else "")
         raise DataError(f"{len(blind)} of {len(ids)} scenes have no image, and distillation needs one: {named}")
     if teacher.reads_files:
-        teacher.require_files(view for index in range(len(ids)) for view in views(index))
+        teacher.require_files(seen)
 
 
 def draw_pairs(pairs: Pairs, count: int, rng: np.random.Generator) -> Pairs:

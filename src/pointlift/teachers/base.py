@@ -31,7 +31,7 @@ class Teacher(nn.Module):
     """
 
     reads_files: ClassVar[bool] = False
-    templates: ClassVar[tuple[str, ...]] = ("{}",)
+    templates: tuple[str, ...] = ("{}",)
     """Sentences around the names of classes that its text side is usually asked with."""
     dim: int
     stride: int

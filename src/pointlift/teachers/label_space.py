@@ -38,10 +38,12 @@ class LabelSpace:
     ) -> None:
         self.classes, self.text_source, self.download = classes, text_source, download
         self.settings: dict[str, Any] = {"classes": classes.target.names, "text": None}
+        sentences = _templates(templates)
+        self.templates: tuple[str, ...] = sentences if text_source is not None else ("{}",)
+        """Sentences in which a prompt is to be asked for, so that it meets the classes."""
         if text_source is None:
             self.vectors = torch.eye(len(classes.target.names))
             return
-        sentences = _templates(templates)
         encoder = self._encoder()
         names = [plain(name) for name in classes.target.names]
         texts = encoder.embed([sentence.replace("{}", name) for name in names for sentence in sentences])

@@ -69,6 +69,7 @@ class LabelMaps(Teacher):
         needed = "teacher 'labelmaps' needs 'classes' or 'map', such as map: cityscapes-to-semantickitti"
         self.classes = chosen_map(None if classes is None else load_class_list(classes), map, needed)
         self.space = LabelSpace(self.classes, text_source, templates, download)
+        self.templates = self.space.templates
         self._table = self.classes.table()
         self.dim, self.stride = self.space.dim, 1
         self.freeze()

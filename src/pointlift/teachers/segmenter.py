@@ -73,6 +73,7 @@ class Segmenter(Teacher):
         self.model = build_network(factory, folder, config, random_seed if random else None, _unused)
         self.classes = chosen_map(_own_classes(config, source), map, "")
         self.space = LabelSpace(self.classes, text_source, templates, download)
+        self.templates = self.space.templates
         self._vectors = self.space.source_vectors()
         self.register_buffer("left_out", torch.tensor([target is None for target in self.classes.targets]))
         mean, std = normalisation(folder)

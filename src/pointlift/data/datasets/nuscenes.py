@@ -60,8 +60,8 @@ class NuScenes(Sequence[Scene]):
         version: of the tables; auto takes the one that is there, and of several v1.0-test for the split test, else
             v1.0-trainval before v1.0-mini.
         split: train, val or test as the official lists have it (v1.0-mini: its own lists of 8 and 2 scenes), all that
-            the tables have, or SLidR's division of train: parametrization (100 scenes to choose parameters on) and
-            pretrain (the other 600).
+            the tables have, or SLidR's division of train: parametrization (100 scenes to choose parameters on, which
+            SLidR's code calls "verifying") and pretrain (the other 600, its "parametrizing").
         scenes: only these of the split's scenes; 61 is "scene-0061".
         scene_step: the n-th, 2n-th, … scene of the split in the order of scene.json; 100 is the usual 1 % protocol.
         frame_step: every n-th keyframe of what is left.
@@ -143,8 +143,8 @@ class NuScenes(Sequence[Scene]):
             files=files,
             dropped=sum(part.dropped for part in clouds),
         )
-        label_file = self.root / self._index.labels[frame].decode()
-        if label_file.is_file():
+        label_file = self._label_file(frame)
+        if label_file is not None:
             files["labels"] = label_file
             labels = read_labels(label_file, len(kept), self._learning_map)[kept]
             scene.labels = np.concatenate([labels, np.full(len(points) - len(labels), -1)])
@@ -190,6 +190,19 @@ class NuScenes(Sequence[Scene]):
             raise self._absent(path)
         cloud = read_cloud(path)
         return cloud, outside(cloud, self.ego_radius)
+
+    def _label_file(self, frame: int) -> Path | None:
+        """The lidarseg file of a keyframe; None if there are no labels, or only their tables are there."""
+        name = self._index.labels[frame].decode()
+        path = self.root / name
+        if name and path.is_file():
+            return path
+        if not name or not (self.root / "lidarseg" / self.version).is_dir():
+            return None
+        names = self._index.labels[self._frames]
+        absent = count_absent(self.root, (other.decode() for other in names))
+        counts = f"{absent:,} of the {len(names):,} of split '{self.split}' are absent"
+        raise DataError(f"{path}: the lidarseg file is missing; {counts}")
 
     def _earlier(self, frame: int) -> Iterator[_Cloud]:
         """The scans before a keyframe, in the frame of its LiDAR."""
@@ -245,6 +258,8 @@ def _chosen(folder: Path, split: str, scenes: list[str | int] | None, scene_step
     if not chosen:
         raise DataError(f"{folder / 'scene.json'}: none of the scenes of split '{split}' is there; {_some(on_disk)}")
     if scenes is not None:
+        if not scenes:
+            raise DataError("nuscenes: scenes is empty; name some, or leave it out")
         wanted = [name if isinstance(name, str) else f"scene-{name:04d}" for name in scenes]
         for name in wanted:
             if name not in chosen:

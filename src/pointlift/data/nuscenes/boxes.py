@@ -14,6 +14,7 @@ from pointlift.data.nuscenes.tables import (
     AnnotationRow,
     CategoryRow,
     InstanceRow,
+    SampleRow,
     dangling,
     decoding,
     quaternion,
@@ -35,7 +36,8 @@ class Boxes:
     """
 
     def __init__(self, folder: Path, tokens: Sequence[str]) -> None:
-        frame_of = {token: number for number, token in enumerate(tokens)}
+        frame_of = dict.fromkeys((row.token for row in read_table(folder, "sample", SampleRow)), -1)
+        frame_of.update((token, number) for number, token in enumerate(tokens))
         label_of = _labels(folder)
         frames, values, labels = [], [], []
         path = folder / "sample_annotation.json"
@@ -44,6 +46,8 @@ class Boxes:
                 for row in part:
                     frame = frame_of.get(row.sample_token)
                     if frame is None:
+                        raise dangling(path, "sample_token", row.sample_token, "sample")
+                    if frame < 0:
                         continue
                     instance = text(row.instance_token)
                     if instance not in label_of:

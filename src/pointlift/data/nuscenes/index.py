@@ -247,6 +247,8 @@ def _read_data(
                     slots[channel][frame] = record
                     if channel == LIDAR and label_of:
                         labels[frame] = label_of.get(text(row.token), b"")
+                        if not labels[frame]:
+                            raise _unlabelled(folder, text(row.token))
     return rows, slots, labels, scans
 
 
@@ -267,10 +269,15 @@ def _place(
 
 
 def _label_files(folder: Path) -> dict[str, bytes]:
-    """Relative path of the lidarseg file of every scan; empty if nuScenes-lidarseg is not there."""
-    if not (folder / "lidarseg.json").is_file():
+    """Relative path of the lidarseg file of every scan; empty if nuScenes-lidarseg is not there, and in v1.0-test."""
+    if folder.name == "v1.0-test" or not (folder / "lidarseg.json").is_file():
         return {}
     return {row.sample_data_token: row.filename.encode() for row in read_table(folder, "lidarseg", LidarsegRow)}
+
+
+def _unlabelled(folder: Path, token: str) -> DataError:
+    """The error of a keyframe that lidarseg.json passes over."""
+    return DataError(f"{folder / 'lidarseg.json'}: there is no file for '{token}', a keyframe of {LIDAR}")
 
 
 def _ordered(scans: list[tuple[int, int]], records: Records) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,8 @@
-"""The official lists of scenes, and the 100 scenes of train that SLidR sets aside to choose its parameters."""
+"""The official lists of scenes, and the 100 scenes of train that SLidR sets aside to choose its parameters.
+
+SLidR's code has other names for them: our ``parametrization`` (the 100) is "verifying" there, our ``pretrain`` (the
+other 600 of train) is "parametrizing".
+"""
 
 from __future__ import annotations
 
@@ -48,7 +52,7 @@ def split_scenes(split: str, version: str) -> frozenset[str] | None:
 
     Args:
         split: train, val, test or all; pretrain and parametrization are train without and with only the 100 scenes
-            on which SLidR chose its parameters.
+            on which SLidR chose its parameters; its code calls the first "parametrizing", the second "verifying".
         version: of the tables; v1.0-mini has splits of its own, 8 scenes to train and 2 to validate.
 
     Raises:
