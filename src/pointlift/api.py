@@ -17,7 +17,7 @@ from pointlift.data.scene import prepare
 from pointlift.errors import CheckpointError
 from pointlift.evaluation.base import Trial
 from pointlift.files import write_atomically
-from pointlift.methods.base import Progress
+from pointlift.methods.base import Method, Progress
 from pointlift.prediction import predict as predict
 from pointlift.recipe import Recipe
 from pointlift.registry import DATASETS, PROTOCOLS, STUDENTS, TEACHERS
@@ -103,6 +103,7 @@ def evaluate(
         pixel_features=lambda: _pixel_features(run, device),
         embed_text=lambda prompts: run.parts.pixel_features.teacher.embed_text(prompts).cpu(),
         templates=lambda: run.parts.pixel_features.teacher.templates,
+        method=lambda seed: _method(run, device, seed),
         folder=run.folder / "evaluation",
         device=device,
         seed=seed,
@@ -145,6 +146,12 @@ def _pixel_features(run: Run, device: torch.device) -> PixelFeatures:
         )
     features.teacher.to(device)
     return features
+
+
+def _method(run: Run, device: torch.device, seed: int | None) -> Method:
+    """The run's trained method, or for a seed one with random weights, beside the teacher that it learned from."""
+    _pixel_features(run, device)
+    return (run.method() if seed is None else run.fresh_method(seed)).to(device)
 
 
 def load(run: Path | str) -> Student:

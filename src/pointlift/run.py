@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from pointlift.teachers.pixels import PixelFeatures
 from pointlift.train import checkpoint, fit, log
 from pointlift.train.loop import STEP_COUNT
 from pointlift.train.options import BOOKKEEPING
+
+_log = logging.getLogger(__name__)
 
 _MAY_DIFFER = {f"training.{name}" for name in BOOKKEEPING} | {
     "data.root",
@@ -71,19 +74,24 @@ class Parts:
         cache = FeatureCache(folder, teacher, options.image_size, scale=options.scale) if options.enabled else None
         return PixelFeatures(teacher, image_size=options.image_size, scale=options.scale, cache=cache)
 
-    def student(self, in_channels: int, out_channels: int, seed: int) -> Student:
-        """A student with random weights drawn from ``seed``."""
+    def student(self, in_channels: int, out_channels: int, seed: int, *, scratch: bool = False) -> Student:
+        """A student with weights drawn from ``seed``, then those of its option ``weights`` unless from ``scratch``."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             options = option_values(self.recipe.student)
+            if scratch:
+                options.pop("weights", None)
             return STUDENTS.get(self.recipe.student.name)(in_channels, out_channels, **options)
 
-    def method(self, student: Student) -> Method:
-        """The recipe's method around ``student``."""
+    def method(self, student: Student, seed: int | None = None) -> Method:
+        """The recipe's method around ``student``; what it trains beside it is drawn from ``seed``, the recipe's own."""
         loss = partial(LOSSES.get(self.recipe.loss.name), **option_values(self.recipe.loss))
         options = option_values(self.recipe.method)
         build = METHODS.get(self.recipe.method.name)
-        return build(student, self.pixel_features, loss, self.recipe.points, self.recipe.image, **options)
+        features = self.pixel_features
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.recipe.seed if seed is None else seed)
+            return build(student, features, loss, self.recipe.points, self.recipe.image, **options)
 
 
 class Run:
@@ -111,13 +119,25 @@ class Run:
     def fresh_student(self, seed: int) -> Student:
         """A randomly initialised student of this run's shape."""
         shape = checkpoint.read_state(self.checkpoint)["student"]
-        return self.parts.student(shape["in_channels"], shape["out_channels"], seed)
+        return self.parts.student(shape["in_channels"], shape["out_channels"], seed, scratch=True)
 
     def student(self) -> Student:
-        """The trained student, in eval mode."""
+        """The trained student, in eval mode; what the method trained beside it stays in the checkpoint."""
         student = self.fresh_student(self.recipe.seed)
-        checkpoint.load_strictly(student, checkpoint.read_weights(self.checkpoint), self.checkpoint)
+        weights = checkpoint.read_weights(self.checkpoint)
+        own = {key.removeprefix("student."): value for key, value in weights.items() if key.startswith("student.")}
+        checkpoint.load_strictly(student, own or weights, self.checkpoint)
         return student.eval()
+
+    def method(self) -> Method:
+        """The trained method, in eval mode; its teacher is the recipe's."""
+        method = self.fresh_method(self.recipe.seed)
+        checkpoint.load_strictly(method.trained, checkpoint.read_weights(self.checkpoint), self.checkpoint)
+        return method.eval()
+
+    def fresh_method(self, seed: int) -> Method:
+        """The method around a randomly initialised student, with all that it trains drawn from ``seed``."""
+        return self.parts.method(self.fresh_student(seed), seed)
 
     @property
     def steps(self) -> int:
@@ -151,6 +171,9 @@ def train(
         "scenes": len(scenes) if ids is None else hashlib.sha256("\n".join(ids).encode()).hexdigest()[:16],
     }
     method = parts.method(student)
+    for report in (getattr(student, "loaded", None), _counted(method)):
+        if report:
+            _log.info("%s", report)
     _claim(folder, recipe)  # after all that a mistake in the recipe can break, so that mending it is no other recipe
     fit(
         method,
@@ -164,6 +187,12 @@ def train(
         cpu=cpu,
     )
     return Run(folder)
+
+
+def _counted(method: Method) -> str:
+    """Numbers of parameters in words, of a method that says them part by part."""
+    counts: dict[str, int] = getattr(method, "parameter_counts", dict)()
+    return ", ".join(f"{name}: {count:,} parameters" for name, count in counts.items())
 
 
 def _claim(folder: Path, recipe: Recipe) -> None:

@@ -22,6 +22,9 @@ QUICK = {
 }
 
 
+ELSEWHERE = {"retrieval", "reconstruction"}  # need a point transformer, or a method that trained more than the student
+
+
 @pytest.fixture(scope="module")
 def root(tmp_path_factory) -> Path:
     return write_semantickitti(tmp_path_factory.mktemp("kitti"), points=900)
@@ -33,7 +36,7 @@ def fresh_student(seed: int):
         return STUDENTS.build("minkunet14", 1, 3, width=0.125, voxel_size=0.4, stem_kernel=3)
 
 
-@pytest.mark.parametrize("name", PROTOCOLS.names())
+@pytest.mark.parametrize("name", sorted(set(PROTOCOLS.names()) - ELSEWHERE))
 def test_runs_and_reports(name: str, root: Path, tmp_path: Path) -> None:
     steps: dict[str, list[int]] = {}
     trial = Trial(

@@ -320,7 +320,7 @@ def test_a_network_that_is_no_plain_vision_transformer(tmp_path):
 
 def test_options_of_the_registry(folder):
     options = TEACHERS.options("dinov2")
-    assert set(options.model_fields) == {"name", "source", "layer", "random", "random_seed", "download"}
+    assert set(options.model_fields) == {"name", "source", "layer", "random", "random_seed", "download", "token_grid"}
     assert TEACHERS.build("dinov2", source=str(folder), layer=1).layer == 1
 
 

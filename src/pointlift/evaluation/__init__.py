@@ -1,6 +1,6 @@
 """Evaluation: one module per protocol, each stating in words everything its numbers depend on."""
 
-from pointlift.evaluation import exemplar, finetune, linear_probe, structure, zero_shot
+from pointlift.evaluation import exemplar, finetune, linear_probe, reconstruction, retrieval, structure, zero_shot
 from pointlift.evaluation.base import Trial
 from pointlift.evaluation.metrics import Confusion
 from pointlift.evaluation.table import class_rows, columns, markdown, rows
@@ -14,6 +14,8 @@ __all__ = [
     "finetune",
     "linear_probe",
     "markdown",
+    "reconstruction",
+    "retrieval",
     "rows",
     "structure",
     "zero_shot",

@@ -10,6 +10,7 @@ import torch
 
 from pointlift.data.scene import Pairs, Scene
 from pointlift.errors import DataError
+from pointlift.methods.base import Method
 from pointlift.students.base import Student
 
 PixelFeatures = Callable[[Scene, Pairs], torch.Tensor]
@@ -37,6 +38,8 @@ class Trial:
         seed: of every random draw of the protocol.
         progress: called with (what, done, total).
         embed_text: the text side of the same teacher, asked only by protocols that take prompts; None if it has none.
+        method: the trained method with all that it trained beside the student, or for a seed one with random weights;
+            asked only by protocols that need more than the student.
         templates: the sentences around class names that the teacher's text side is usually asked with.
     """
 
@@ -50,6 +53,7 @@ class Trial:
     seed: int = 0
     progress: Callable[[str, int, int], None] = no_progress
     embed_text: EmbedText | None = None
+    method: Callable[[int | None], Method] | None = None
     templates: Callable[[], Sequence[str]] = lambda: ("{}",)
 
     @property

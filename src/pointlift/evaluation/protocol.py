@@ -15,8 +15,8 @@ from pointlift.evaluation.sampling import subset
 def describe_data(trial: Trial) -> dict[str, Any]:
     """The part of a protocol block that says which data were used, with all options of the data sets but their root."""
     return {
-        "training data": _described(trial.train),
-        "test data": _described(trial.test),
+        "training data": described(trial.train),
+        "test data": described(trial.test),
         "classes": list(trial.class_names),
         "seed": trial.seed,
         "test labels": "used for scoring only; nothing is trained, selected, stopped or tuned on the test scans",
@@ -50,7 +50,8 @@ def absent_classes(trial: Trial, counts: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _described(scenes: Sequence[Scene]) -> dict[str, Any]:
+def described(scenes: Sequence[Scene]) -> dict[str, Any]:
+    """A data set in words: its name, how many scans it has, and its options but for where it lies."""
     simple = (str, int, float, bool, tuple, list, type(None))
     own = {key: value for key, value in vars(scenes).items() if not key.startswith("_") and isinstance(value, simple)}
     own = {key: value for key, value in own.items() if key not in ("name", "root")}

@@ -62,6 +62,8 @@ def markdown(result: Mapping[str, Any]) -> str:
 
 
 def _columns(result: Mapping[str, Any]) -> dict[str, str]:
+    if "columns" in result:  # a protocol that names its own
+        return dict(result["columns"])
     segmentation = any("miou" in metrics for metrics in result["results"].values())
     if not segmentation:
         return STRUCTURE | {"points": "points"}

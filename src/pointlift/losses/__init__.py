@@ -1,11 +1,14 @@
 """Losses as pure functions of feature matrices: paired (registered, usable in a recipe) and for segmentation."""
 
+from pointlift.losses.chamfer import chamfer
 from pointlift.losses.distributed import gather_rows, global_loss
 from pointlift.losses.paired import contrastive, cross_modal, intra_modal, relational, similarity
 from pointlift.losses.posteriors import posterior
 from pointlift.losses.segmentation import cross_entropy, lovasz_softmax, segmentation_loss
+from pointlift.losses.tokens import mse, token_rows
 
 __all__ = [
+    "chamfer",
     "contrastive",
     "cross_entropy",
     "cross_modal",
@@ -13,8 +16,10 @@ __all__ = [
     "global_loss",
     "intra_modal",
     "lovasz_softmax",
+    "mse",
     "posterior",
     "relational",
     "segmentation_loss",
     "similarity",
+    "token_rows",
 ]

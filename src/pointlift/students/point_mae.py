@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import pickle
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from pointlift.errors import CheckpointError
+from pointlift.tensor_files import read_tensors
 
 if TYPE_CHECKING:
     from pointlift.students.point_transformer import PointTransformer
@@ -77,7 +73,7 @@ def load_point_mae(student: PointTransformer, path: Path | str) -> Loaded:
     path = Path(path)
     own = student.state_dict()
     loaded, values = Loaded(path), {}
-    for key, tensor in _state(path).items():
+    for key, tensor in read_tensors(path, WRAPPERS).items():
         name = _own_name(key)
         if name is None or name not in own:
             loaded.unused.append(key)
@@ -125,30 +121,3 @@ def _require_whole(loaded: Loaded) -> None:
             f"{loaded.path} lacks {len(lacking)} tensors of the student's encoder, the first of them {lacking[0]}; "
             "give the student the size of the checkpoint"
         )
-
-
-def _state(path: Path) -> dict[str, Tensor]:
-    """The tensors of a checkpoint file by name."""
-    if not path.is_file():
-        raise CheckpointError(f"there is no checkpoint {path}; weights must be a .pth or .safetensors file")
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, SafetensorError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise CheckpointError(f"{path} is damaged or no checkpoint of tensors ({_first_line(error)})") from error
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            f"{path} is damaged or holds more than tensors, which is not loaded because it could run code; save its "
-            f"weights alone, best as .safetensors ({_first_line(error)})"
-        ) from error
-    for wrapper in WRAPPERS:
-        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
-            content = content[wrapper]
-    if not isinstance(content, Mapping):
-        raise CheckpointError(f"{path} holds a {type(content).__name__}, not the named tensors of a network")
-    return {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n", 1)[0][:200]

@@ -3,7 +3,9 @@
 from pointlift.teachers.base import Teacher
 from pointlift.teachers.cache import FeatureCache
 from pointlift.teachers.clip import CLIP
+from pointlift.teachers.clipcap import ClipCap
 from pointlift.teachers.dinov2 import DINOv2
+from pointlift.teachers.embeddings import Embeddings
 from pointlift.teachers.images import teacher_size, view_to_tensor
 from pointlift.teachers.labelmaps import LabelMaps
 from pointlift.teachers.pixels import PixelFeatures
@@ -13,10 +15,13 @@ from pointlift.teachers.segmenter import Segmenter
 from pointlift.teachers.siglip import SigLIP
 from pointlift.teachers.street import StreetTeacher
 from pointlift.teachers.text import TextEncoder
+from pointlift.teachers.tokens import TokenSets, token_shape
 
 __all__ = [
     "CLIP",
+    "ClipCap",
     "DINOv2",
+    "Embeddings",
     "FeatureCache",
     "LabelMaps",
     "PixelFeatures",
@@ -26,7 +31,9 @@ __all__ = [
     "StreetTeacher",
     "Teacher",
     "TextEncoder",
+    "TokenSets",
     "sample_features",
     "teacher_size",
+    "token_shape",
     "view_to_tensor",
 ]

@@ -1,4 +1,4 @@
-"""Token sets of images, computed once: what a teacher says of an image as a whole, the target of concept distillation."""
+"""Token sets: what a teacher says of an image as a whole, computed once; the target of concept distillation."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ from pointlift.teachers.base import Teacher, fingerprint_of
 from pointlift.teachers.street.network import DIM, STRIDE, StreetNetwork
 from pointlift.teachers.street.weights import load_into, unpack
 from pointlift.teachers.street.words import WordTable, bags_of_words
+from pointlift.teachers.tokens import grid_tokens
 
 if TYPE_CHECKING:
     from pointlift.data.scene import View
@@ -36,12 +37,19 @@ class StreetTeacher(Teacher):
     Args:
         random: the same network with random weights and the word table as trained, as a control.
         random_seed: seed of these random weights.
+        token_grid: G of the token set: the mean of all pixel embeddings and the means of G × G cells.
 
     Raises:
         CheckpointError: if the shipped weights are missing or damaged.
     """
 
-    def __init__(self, *, random: bool = False, random_seed: Annotated[int, Field(ge=0)] = 0) -> None:
+    def __init__(
+        self,
+        *,
+        random: bool = False,
+        random_seed: Annotated[int, Field(ge=0)] = 0,
+        token_grid: Annotated[int, Field(ge=0)] = 2,
+    ) -> None:
         super().__init__()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(random_seed)
@@ -55,6 +63,12 @@ class StreetTeacher(Teacher):
         self.dim, self.stride = DIM, STRIDE
         self.freeze()
         self.fingerprint = fingerprint_of(self)
+        self.token_grid, self.token_settings = token_grid, str(token_grid)
+
+    def tokens(self, images: Tensor, views: Sequence[View] | None = None) -> Tensor:
+        """The mean of all pixel embeddings and those of G × G cells, (B, 1 + G², 64), not normalised."""
+        feature_map = self.features(images, views)
+        return torch.cat([grid_tokens(feature_map, 1), grid_tokens(feature_map, self.token_grid)], dim=1)
 
     def embed_text(self, prompts: Sequence[str]) -> Tensor:
         """Unit embeddings (C, 64) of C prompts, each the normalised sum of its words, on the teacher's device.

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from pointlift.errors import RecipeError
+from pointlift.evaluation.base import Trial
+from pointlift.registry import PROTOCOLS, STUDENTS
+from tests.methods.frames import Frames, concept, student
+
+QUICK = {"points": 64, "steps": 40, "batch_size": 4, "learning_rate": 3e-3}
+
+
+def trial(folder: Path, **changes: Any) -> Trial:
+    values: dict[str, Any] = {"student": student(), "fresh_student": lambda seed: student(), **changes}
+    return Trial(train=Frames(6), test=Frames(4, seed=1), pixel_features=None, folder=folder, **values)  # type: ignore[arg-type]
+
+
+def test_training_the_decoder_helps_and_the_encoder_stays(tmp_path: Path) -> None:
+    asked = trial(tmp_path)
+    before = {key: value.clone() for key, value in asked.student.state_dict().items()}
+    result = PROTOCOLS.build("reconstruction", asked, **QUICK)
+    rows = result["results"]
+    assert list(rows) == ["student", "random network", "patch centres"]
+    assert rows["student"]["trained"] < 0.9 * rows["student"]["untrained"]
+    assert rows["student"] == rows["random network"]  # here they are the same network
+    assert all(torch.equal(value, before[key]) for key, value in asked.student.state_dict().items())
+    assert result["columns"] == {"Chamfer, random decoder": "untrained", "trained decoder": "trained"}
+    assert result["protocol"]["hidden"].startswith("a random 60%")
+    assert PROTOCOLS.build("reconstruction", asked, **QUICK)["results"] == rows
+
+
+def test_the_decoder_of_the_run_is_measured_too(tmp_path: Path) -> None:
+    method = concept(target="none", reconstruction=1.0)
+    asked = trial(tmp_path, student=method.student, method=lambda seed: method)
+    result = PROTOCOLS.build("reconstruction", asked, **{**QUICK, "steps": 0})
+    assert set(result["results"]["student"]) == {"untrained", "own"}
+
+
+def test_only_a_point_transformer_has_patches(tmp_path: Path) -> None:
+    other = STUDENTS.build("minkunet14", 1, 3, width=0.125)
+    with pytest.raises(RecipeError, match="only the student point_transformer has"):
+        PROTOCOLS.build("reconstruction", trial(tmp_path, student=other), **QUICK)
