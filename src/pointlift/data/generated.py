@@ -10,9 +10,11 @@ import shutil
 import time
 import uuid
 import zlib
-from collections.abc import Callable, Iterable
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -23,32 +25,72 @@ STALE_AFTER_SECONDS = 3600.0
 INFO = "frame.json"
 """The file of each folder that says what it was made from, and the CRC of every other file."""
 Info = dict[str, Any]
+Contents = tuple[dict[str, bytes], Info]
+"""The bytes of each file, and what `INFO` says besides."""
+_Spec = TypeVar("_Spec", bound="Spec")
 _log = logging.getLogger(__name__)
 
 
-class Spec(Protocol):
-    """What a generator says of a folder: where it is, and about how many bytes it takes, rather too many."""
+@dataclass(frozen=True)
+class Spec(ABC):
+    """All that determines the files of a folder, and the folder; a generator adds fields of plain values and tuples.
+
+    Args:
+        folder: of these files alone.
+    """
+
+    folder: Path
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, of which `from_dict` makes the same spec."""
+        return {**asdict(self), "folder": str(self.folder)}
+
+    @classmethod
+    def from_dict(cls: type[_Spec], values: dict[str, Any]) -> _Spec:
+        """The spec that `to_dict` described, also after a way through JSON."""
+        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        fields["folder"] = Path(values["folder"])
+        return cls(**fields)
 
     @property
-    def folder(self) -> Path:  # noqa: D102
-        ...
+    def made_from(self) -> Info:
+        """The spec as it is written, without the folder, so that a cache may be moved."""
+        values = {**self.to_dict(), "generator_version": self.version}
+        del values["folder"]
+        return json.loads(json.dumps(values))
 
     @property
-    def bytes(self) -> int:  # noqa: D102
-        ...
+    @abstractmethod
+    def version(self) -> int:
+        """Of the generator, raised whenever the same spec gives other files."""
+
+    @property
+    @abstractmethod
+    def group(self) -> object:
+        """What is equal for folders that one process should make one after the other."""
+
+    @property
+    @abstractmethod
+    def bytes(self) -> int:
+        """About how much the files take on disk, rather too much than too little."""
+
+    @abstractmethod
+    def contents(self) -> Contents:
+        """Generate the files."""
 
 
 class DamagedError(Exception):
     """A folder in the cache that is not what was written; the message says which file."""
 
 
-def verified(folder: Path, made_from: Info) -> Info:
+def verified(spec: Spec) -> Info:
     """What `INFO` says, once every file is what it was when it was written.
 
     Raises:
         FileNotFoundError: there is no such folder.
         DamagedError: a file is missing, damaged, or was made from something else.
     """
+    folder = spec.folder
     path = folder / INFO
     if not folder.exists():
         raise FileNotFoundError(folder)
@@ -56,7 +98,7 @@ def verified(folder: Path, made_from: Info) -> Info:
         info = json.loads(path.read_bytes())
         checksum = info.pop("checksum")
         files: dict[str, int] = info["crc32"]
-        if checksum != _crc_of(info) or info["made_from"] != made_from:
+        if checksum != _crc_of(info) or info["made_from"] != spec.made_from:
             raise DamagedError(f"{path}: the file is not the one that was written")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DamagedError(f"{path}: the file is missing or damaged") from error
@@ -70,21 +112,21 @@ def verified(folder: Path, made_from: Info) -> Info:
     return info
 
 
-def read(folder: Path, made_from: Info, make: Callable[[], Info]) -> Info:
+def read(spec: Spec) -> Info:
     """What `INFO` says; the folder is made first if it is absent, and again (with a warning) if it is damaged."""
     try:
-        return verified(folder, made_from)
+        return verified(spec)
     except FileNotFoundError:
-        return make()
+        return make(spec)
     except DamagedError as damage:
         _log.warning("%s; the frame is made again", damage)
-        return make()
+        return make(spec)
 
 
-def intact(folder: Path, made_from: Info) -> bool:
+def intact(spec: Spec) -> bool:
     """Whether the folder is in the cache and undamaged; a warning names a damaged file."""
     try:
-        verified(folder, made_from)
+        verified(spec)
     except FileNotFoundError:
         return False
     except DamagedError as damage:
@@ -93,18 +135,20 @@ def intact(folder: Path, made_from: Info) -> bool:
     return True
 
 
-def described(contents: dict[str, bytes], made_from: Info, **more: Any) -> tuple[dict[str, bytes], Info]:
-    """The files with `INFO` among them, and what it says without its checksum."""
-    info = {"made_from": made_from, "crc32": {name: zlib.crc32(content) for name, content in contents.items()}, **more}
-    return {**contents, INFO: json.dumps({**info, "checksum": _crc_of(info)}, indent=1).encode()}, info
-
-
 def _crc_of(info: Info) -> int:
     return zlib.crc32(json.dumps(info, sort_keys=True).encode())
 
 
-def write(spec: Spec, made_from: Info, contents: Callable[[], tuple[dict[str, bytes], Info]]) -> Info:
-    """Write what ``contents`` makes (see `described`) to the folder, and return what its `INFO` says.
+def make_if_needed(spec: Spec) -> None:
+    """`make` the folder unless another process has done so in the meantime."""
+    try:
+        verified(spec)
+    except (FileNotFoundError, DamagedError):
+        make(spec)
+
+
+def make(spec: Spec) -> Info:
+    """Generate the files, write them to the folder, and return what its `INFO` says.
 
     The files go to a temporary folder beside it, which is then renamed: whoever reads finds all or nothing, and of two
     processes that make the same folder, each ends up with a complete one.
@@ -117,10 +161,10 @@ def write(spec: Spec, made_from: Info, contents: Callable[[], tuple[dict[str, by
     temporary = folder.parent / f".{folder.name}.{uuid.uuid4().hex}.tmp"
     try:
         temporary.mkdir(parents=True)  # before the work, which is in vain if nothing can be written
-        files, info = contents()
+        files, info = _described(spec)
         for name, content in files.items():
             (temporary / name).write_bytes(content)
-        _put_in_place(temporary, folder, made_from)
+        _put_in_place(temporary, spec)
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         reason = "the disk is full" if full else error.strerror or str(error)
@@ -131,8 +175,17 @@ def write(spec: Spec, made_from: Info, contents: Callable[[], tuple[dict[str, by
     return info
 
 
-def _put_in_place(temporary: Path, folder: Path, made_from: Info) -> None:
+def _described(spec: Spec) -> Contents:
+    """The files with `INFO` among them, and what it says without its checksum."""
+    files, more = spec.contents()
+    crcs = {name: zlib.crc32(content) for name, content in files.items()}
+    info = {"made_from": spec.made_from, "crc32": crcs, **more}
+    return {**files, INFO: json.dumps({**info, "checksum": _crc_of(info)}, indent=1).encode()}, info
+
+
+def _put_in_place(temporary: Path, spec: Spec) -> None:
     """Rename to the folder; one that is there already stays if it is intact, and else goes."""
+    folder = spec.folder
     for _ in range(20):
         try:
             temporary.rename(folder)
@@ -141,7 +194,7 @@ def _put_in_place(temporary: Path, folder: Path, made_from: Info) -> None:
             if not folder.exists():
                 raise
         try:
-            verified(folder, made_from)
+            verified(spec)
             return
         except (FileNotFoundError, DamagedError):
             _remove(folder)

@@ -149,8 +149,8 @@ def test_the_estimate_of_space_is_enough_and_not_wild(tmp_path):
 def test_processes_make_the_bytes_that_this_one_makes(tmp_path):
     here, there = ([spec_in(tmp_path / name, moment) for moment in range(4)] for name in ("here", "there"))
     counted: list[int] = []
-    workers.make_all(here, 0, lambda: counted.append(0), frames.__name__)
-    workers.make_all(there, 2, lambda: counted.append(1), frames.__name__)
+    workers.make_all(here, 0, lambda: counted.append(0))
+    workers.make_all(there, 2, lambda: counted.append(1))
     assert counted == [0] * 4 + [1] * 4
     for a, b in zip(here, there, strict=True):
         assert bytes_of(a.folder) == bytes_of(b.folder)

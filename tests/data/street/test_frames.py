@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pointlift.data import generated
 from pointlift.data.scene import Scene
 from pointlift.data.street import frames, workers
 from pointlift.data.street.frames import FrameSpec
@@ -247,7 +248,7 @@ def test_what_another_process_has_made_is_not_made_again(boxes, tmp_path, monkey
     specs = [spec_in(tmp_path, number) for number in range(2)]
     frames.make(specs[0])
     made: list[FrameSpec] = []
-    monkeypatch.setattr(frames, "make", made.append)
+    monkeypatch.setattr(generated, "make", made.append)
     workers.make_all(specs, 0, lambda: None)
     assert made == specs[1:]
 

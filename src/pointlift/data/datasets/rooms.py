@@ -214,7 +214,7 @@ class Rooms(Sequence[Scene]):
             if progress is not None:
                 progress("rooms", made, len(missing))
 
-        workers.make_all(missing, _cores() if self.workers is None else self.workers, one_more, frames.__name__)
+        workers.make_all(missing, _cores() if self.workers is None else self.workers, one_more)
         seconds = time.perf_counter() - start
         if made:
             _log.info("rooms: %d frames made in %.0f s, %.1f a second", made, seconds, made / seconds)

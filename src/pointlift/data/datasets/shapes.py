@@ -188,7 +188,7 @@ class Shapes(Sequence[Scene]):
             DataError: there is no room for them, or the folder cannot be written.
         """
         start = time.perf_counter()
-        missing = [spec for spec in self._specs if not frames.intact(spec)]
+        missing = [spec for spec in self._specs if not generated.intact(spec)]
         generated.remove_stale(self.root)
         generated.check_space(missing)
         made = 0
@@ -200,7 +200,7 @@ class Shapes(Sequence[Scene]):
                 progress("objects", made, len(missing))
 
         processes = _cores() if self.workers is None else self.workers
-        crews.make_all(missing, processes, one_more, generator=frames.__name__)
+        crews.make_all(missing, processes, one_more)
         seconds = time.perf_counter() - start
         rate = made * max(self._views, 1) / seconds if made else 0.0
         if made:

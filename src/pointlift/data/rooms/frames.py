@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from pointlift.data import camera, generated
-from pointlift.data.generated import DamagedError, check_space, remove_stale
+from pointlift.data.generated import Contents, check_space, intact, make, remove_stale
 from pointlift.data.rooms import sensors, world
 from pointlift.data.scene import Pairs, Scene, View
-from pointlift.data.street.frames import surface_depth
+from pointlift.data.shown import agreement, points_shown
 from pointlift.data.street.rays import Caster
 from pointlift.errors import DataError
 
@@ -29,7 +27,6 @@ __all__ = [
     "label_agreement",
     "label_image",
     "make",
-    "make_if_needed",
     "read",
     "read_frame",
     "read_room",
@@ -49,7 +46,7 @@ _CLOUD = "cloud.safetensors"
 
 
 @dataclass(frozen=True)
-class FrameSpec:
+class FrameSpec(generated.Spec):
     """All that determines a frame, or the cloud of a room, and the folder that holds it.
 
     Args:
@@ -61,21 +58,16 @@ class FrameSpec:
         points: of the cloud; 0 for a frame.
     """
 
-    folder: Path
     kind: str
     room_seed: int
     moment: int
     image_size: tuple[int, int]
     points: int = 0
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, of which `from_dict` makes the same spec."""
-        return {**asdict(self), "folder": str(self.folder)}
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> FrameSpec:
-        """The spec that `to_dict` described."""
-        return cls(**{**values, "image_size": tuple(values["image_size"]), "folder": Path(values["folder"])})
+    @property
+    def version(self) -> int:
+        """See `GENERATOR_VERSION`."""
+        return GENERATOR_VERSION
 
     @property
     def group(self) -> tuple[str, int]:
@@ -87,6 +79,10 @@ class FrameSpec:
         """About how much it takes on disk, rather too much than too little."""
         height, width = self.image_size
         return height * width * 6 + self.points * 20 + 20_000
+
+    def contents(self) -> Contents:
+        """Generate the files."""
+        return _contents(self)
 
 
 class Frame(NamedTuple):
@@ -105,7 +101,7 @@ def read(spec: FrameSpec) -> Frame:
     Raises:
         DataError: it cannot be written.
     """
-    info = generated.read(spec.folder, _made_from(spec), lambda: make(spec))
+    info = generated.read(spec)
     K = np.array(info["intrinsics"], dtype=np.float64)
     view = View(VIEW, K, np.eye(4), spec.folder / f"{VIEW}.png", spec.folder / "depth.png")
     return Frame(view, np.array(info["world_from_camera"], dtype=np.float64))
@@ -132,7 +128,7 @@ def read_frame(spec: FrameSpec, scene_id: str) -> Scene:
 
 def read_room(spec: FrameSpec, frames: dict[str, FrameSpec], scene_id: str) -> Scene:
     """The cloud of a room, in its own frame, with boxes; ``frames`` are its views, by name."""
-    generated.read(spec.folder, _made_from(spec), lambda: make(spec))
+    generated.read(spec)
     path = spec.folder / _CLOUD
     try:
         tensors = load_tensors(path.read_bytes())
@@ -163,45 +159,14 @@ def room_views(frames: dict[str, FrameSpec]) -> list[View]:
     return views
 
 
-def intact(spec: FrameSpec) -> bool:
-    """Whether it is in the cache and undamaged; a warning names a damaged file."""
-    return generated.intact(spec.folder, _made_from(spec))
-
-
-def _made_from(spec: FrameSpec) -> dict[str, Any]:
-    """The spec as it is written, without the folder, so that a cache may be moved."""
-    values = {**spec.to_dict(), "generator_version": GENERATOR_VERSION}
-    del values["folder"]
-    return json.loads(json.dumps(values))
-
-
 # ---- making
 
 
-def make(spec: FrameSpec) -> dict[str, Any]:
-    """Generate it, write it, and return what is written of it.
-
-    Raises:
-        DataError: the disk is full, or the folder cannot be written.
-    """
-    return generated.write(spec, _made_from(spec), lambda: _contents(spec))
-
-
-def make_if_needed(spec: FrameSpec) -> None:
-    """`make` it unless another process has done so in the meantime."""
-    try:
-        generated.verified(spec.folder, _made_from(spec))
-    except (FileNotFoundError, DamagedError):
-        make(spec)
-
-
-def _contents(spec: FrameSpec) -> tuple[dict[str, bytes], dict[str, Any]]:
+def _contents(spec: FrameSpec) -> Contents:
     room, caster = _room(spec.room_seed, spec.kind)
     rng = np.random.default_rng([spec.room_seed, spec.moment + 1])
     if spec.moment < 0:
-        return generated.described(
-            {_CLOUD: _packed(room, sensors.cloud(room, caster, spec.points, rng))}, _made_from(spec)
-        )
+        return {_CLOUD: _packed(room, sensors.cloud(room, caster, spec.points, rng))}, {}
     pose = room.poses[spec.moment]
     seen = sensors.render(room, caster, pose, spec.image_size, rng)
     contents = {
@@ -211,7 +176,7 @@ def _contents(spec: FrameSpec) -> tuple[dict[str, bytes], dict[str, Any]]:
         "instances.png": generated.png(seen.instances.astype(np.uint16)),
     }
     K = sensors.intrinsics(spec.image_size)
-    return generated.described(contents, _made_from(spec), intrinsics=K.tolist(), world_from_camera=pose.tolist())
+    return contents, {"intrinsics": K.tolist(), "world_from_camera": pose.tolist()}
 
 
 @lru_cache(maxsize=1)
@@ -262,23 +227,9 @@ def visible_points(scene: Scene, tolerance: float = 0.02) -> Pairs:
     A point counts as seen if it lies within ``tolerance`` metres plus 1 % of its depth of the surface that its nearest
     pixel shows; where the sensor measured nothing, it does not.
     """
-    pairs = scene.pairs(min_depth=0.1, border=0.0)
-    seen = np.zeros(len(pairs.point_index), dtype=bool)
-    for index, view in enumerate(scene.views):
-        ours = np.flatnonzero(pairs.view_index == index)
-        depth = view.project(scene.points[pairs.point_index[ours]])[1]
-        shown = surface_depth(depth_image(view), pairs.pixels[ours].astype(np.float64))
-        seen[ours] = np.abs(depth - shown) <= tolerance + 0.01 * depth
-    return pairs.take(seen)
+    return points_shown(scene, depth_image, tolerance, min_depth=0.1)
 
 
 def label_agreement(scene: Scene) -> float:
     """Share of the visible points whose label is that of their nearest pixel; NaN if no point is visible."""
-    assert scene.labels is not None
-    pairs = visible_points(scene)
-    agree = 0
-    for index, view in enumerate(scene.views):
-        ours = pairs.take(pairs.view_index == index)
-        column, row = np.floor(ours.pixels.T + 0.5).astype(np.int64)
-        agree += int((label_image(view)[row, column] == scene.labels[ours.point_index]).sum())
-    return agree / len(pairs.point_index) if len(pairs.point_index) else float("nan")
+    return agreement(scene, visible_points(scene), label_image)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from pointlift.data import generated
-from pointlift.data.generated import DamagedError
+from pointlift.data.generated import Contents
 from pointlift.data.scene import View
 from pointlift.data.shapes import catalogue
 from pointlift.data.shapes.studio import camera_from_object, studio
@@ -28,7 +27,7 @@ _MESH = "object.safetensors"
 
 
 @dataclass(frozen=True)
-class FrameSpec:
+class FrameSpec(generated.Spec):
     """All that determines an object and its views, and the folder that holds them.
 
     Args:
@@ -39,20 +38,15 @@ class FrameSpec:
         image_size: (height, width).
     """
 
-    folder: Path
     category: str
     seed: int
     views: int
     image_size: tuple[int, int]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, of which `from_dict` makes the same spec."""
-        return {**asdict(self), "folder": str(self.folder)}
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> FrameSpec:
-        """The spec that `to_dict` described."""
-        return cls(**{**values, "folder": Path(values["folder"]), "image_size": tuple(values["image_size"])})
+    @property
+    def version(self) -> int:
+        """See `GENERATOR_VERSION`."""
+        return GENERATOR_VERSION
 
     @property
     def group(self) -> str:
@@ -65,10 +59,14 @@ class FrameSpec:
         height, width = self.image_size
         return self.views * (height * width * 5 + 1000) + 120_000
 
+    def contents(self) -> Contents:
+        """Generate the files."""
+        return _contents(self)
+
 
 def read_views(spec: FrameSpec) -> list[View]:
     """The views, made first if the object is not in the cache, and again (with a warning) if it is damaged there."""
-    info = generated.read(spec.folder, _made_from(spec), lambda: make(spec))
+    info = generated.read(spec)
     return [
         View(
             name,
@@ -93,36 +91,7 @@ def mesh_file(spec: FrameSpec) -> Path:
     return spec.folder / _MESH
 
 
-def intact(spec: FrameSpec) -> bool:
-    """Whether the object is in the cache and undamaged; a warning names a damaged file."""
-    return generated.intact(spec.folder, _made_from(spec))
-
-
-def make(spec: FrameSpec) -> dict[str, Any]:
-    """Generate the object, write it, and return what its folder says of it.
-
-    Raises:
-        DataError: the disk is full, or the folder cannot be written.
-    """
-    return generated.write(spec, _made_from(spec), lambda: _contents(spec))
-
-
-def make_if_needed(spec: FrameSpec) -> None:
-    """`make` the object unless another process has done so in the meantime."""
-    try:
-        generated.verified(spec.folder, _made_from(spec))
-    except (FileNotFoundError, DamagedError):
-        make(spec)
-
-
-def _made_from(spec: FrameSpec) -> dict[str, Any]:
-    """The spec as it is written, without the folder, so that a cache may be moved."""
-    values = {**spec.to_dict(), "generator_version": GENERATOR_VERSION}
-    del values["folder"]
-    return json.loads(json.dumps(values))
-
-
-def _contents(spec: FrameSpec) -> tuple[dict[str, bytes], dict[str, Any]]:
+def _contents(spec: FrameSpec) -> Contents:
     form, materials = catalogue.build(spec.category, np.random.default_rng([spec.seed, 0]))
     # the mesh as it is stored is the one that is rendered
     form = form._replace(vertices=form.vertices.astype(np.float32).astype(np.float64))
@@ -143,7 +112,7 @@ def _contents(spec: FrameSpec) -> tuple[dict[str, bytes], dict[str, Any]]:
                 "intrinsics": camera.intrinsics.tolist(),
                 "camera_from_points": camera_from_object(camera).tolist(),
             }
-    return generated.described(contents, _made_from(spec), views=views)
+    return contents, {"views": views}
 
 
 def _pictures(camera: Camera, picture: Picture) -> dict[str, bytes]:

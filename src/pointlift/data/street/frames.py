@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from pointlift.data import generated
-from pointlift.data.generated import DamagedError, check_space, remove_stale
+from pointlift.data.generated import Contents, check_space, intact, make, remove_stale
 from pointlift.data.scene import Pairs, Scene, View
+from pointlift.data.shown import agreement, points_shown
 from pointlift.data.street import sensors, town
 from pointlift.data.street.rays import Caster
 from pointlift.data.street.sensors import Camera, Picture, render_view
@@ -29,12 +29,10 @@ __all__ = [
     "label_agreement",
     "label_image",
     "make",
-    "make_if_needed",
     "read",
     "read_scene",
     "remove_stale",
     "render_view",
-    "surface_depth",
     "visible_points",
 ]
 
@@ -46,7 +44,7 @@ _SCAN = "scan.safetensors"
 
 
 @dataclass(frozen=True)
-class FrameSpec:
+class FrameSpec(generated.Spec):
     """All that determines a frame, and the folder that holds it.
 
     Args:
@@ -59,7 +57,6 @@ class FrameSpec:
         image_size: (height, width).
     """
 
-    folder: Path
     style: str
     town_seed: int
     number: int
@@ -67,15 +64,10 @@ class FrameSpec:
     cameras: tuple[str, ...]
     image_size: tuple[int, int]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, of which `from_dict` makes the same spec."""
-        return {**asdict(self), "folder": str(self.folder)}
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> FrameSpec:
-        """The spec that `to_dict` described."""
-        lists = {key: tuple(values[key]) for key in ("cameras", "image_size")}
-        return cls(**{**values, **lists, "folder": Path(values["folder"])})
+    @property
+    def version(self) -> int:
+        """See `GENERATOR_VERSION`."""
+        return GENERATOR_VERSION
 
     @property
     def group(self) -> tuple[str, int]:
@@ -88,6 +80,10 @@ class FrameSpec:
         height, width = self.image_size
         rays = self.beams * sensors.BEAMS[self.beams][2]
         return len(self.cameras) * height * width * 5 + rays * 20 + 20_000
+
+    def contents(self) -> Contents:
+        """Generate the files."""
+        return _contents(self)
 
 
 class Frame(NamedTuple):
@@ -107,7 +103,7 @@ def read(spec: FrameSpec) -> Frame:
     Raises:
         DataError: it cannot be written.
     """
-    info = generated.read(spec.folder, _made_from(spec), lambda: make(spec))
+    info = generated.read(spec)
     views = [
         View(
             name,
@@ -140,40 +136,10 @@ def read_scene(spec: FrameSpec, scene_id: str) -> Scene:
     )
 
 
-def intact(spec: FrameSpec) -> bool:
-    """Whether the frame is in the cache and undamaged; a warning names a damaged file."""
-    return generated.intact(spec.folder, _made_from(spec))
-
-
-def _made_from(spec: FrameSpec) -> dict[str, Any]:
-    """The spec as it is written, without the folder, so that a cache may be moved."""
-    values = {**spec.to_dict(), "generator_version": GENERATOR_VERSION}
-    del values["folder"]
-    return json.loads(json.dumps(values))
-
-
 # ---- making
 
 
-def make(spec: FrameSpec) -> dict[str, Any]:
-    """Generate the frame, write it, and return what is written of it.
-
-    Raises:
-        DataError: the disk is full, or the folder cannot be written.
-    """
-    return generated.write(spec, _made_from(spec), lambda: _contents(spec))
-
-
-def make_if_needed(spec: FrameSpec) -> None:
-    """`make` the frame unless another process has done so in the meantime."""
-    try:
-        generated.verified(spec.folder, _made_from(spec))
-    except (FileNotFoundError, DamagedError):
-        make(spec)
-
-
-def _contents(spec: FrameSpec) -> tuple[dict[str, bytes], dict[str, Any]]:
-    """The bytes of each file of the frame, and the parsed description among them without its checksum."""
+def _contents(spec: FrameSpec) -> Contents:
     world = _town(spec.town_seed, spec.style).world(spec.number)
     street, ego = sensors.split_ego(world)
     caster, own = Caster(street.vertices, street.faces), Caster(ego.vertices, ego.faces)
@@ -187,13 +153,8 @@ def _contents(spec: FrameSpec) -> tuple[dict[str, bytes], dict[str, Any]]:
             "intrinsics": camera.intrinsics.tolist(),
             "camera_from_points": camera.camera_from_lidar.tolist(),
         }
-    return generated.described(
-        contents,
-        _made_from(spec),
-        world_from_points=sensors.world_from_lidar(world).tolist(),
-        views=views,
-        dropped=scan.dropped,
-    )
+    pose = sensors.world_from_lidar(world).tolist()
+    return contents, {"world_from_points": pose, "views": views, "dropped": scan.dropped}
 
 
 @lru_cache(maxsize=1)
@@ -251,52 +212,14 @@ def visible_points(scene: Scene, tolerance: float = 0.1) -> Pairs:
     """The points of a street's scene that its cameras truly see, by their depth images, and where.
 
     A point counts as seen if it lies within ``tolerance`` metres plus 1 % of its depth of the surface that its nearest
-    pixel shows. Between centres of pixels, the surface is taken to be the plane of the pixel and its neighbours, in
-    which 1 / depth is linear in u and v; at a silhouette, the neighbour on the same surface.
+    pixel shows (see `points_shown`).
 
     Raises:
         DataError: the scene is not one of the data set ``street``.
     """
-    pairs = scene.pairs(min_depth=0.5, border=0.0)
-    seen = np.zeros(len(pairs.point_index), dtype=bool)
-    for index, view in enumerate(scene.views):
-        ours = np.flatnonzero(pairs.view_index == index)
-        depth = view.project(scene.points[pairs.point_index[ours]])[1]
-        shown = surface_depth(depth_image(view), pairs.pixels[ours].astype(np.float64))
-        seen[ours] = np.abs(depth - shown) <= tolerance + 0.01 * depth
-    return pairs.take(seen)
-
-
-def surface_depth(depth: np.ndarray, pixels: np.ndarray) -> np.ndarray:
-    """Depth (P,) at sub-pixel places (P, 2) of the surface at the nearest pixel; infinite in the sky."""
-    with np.errstate(divide="ignore"):
-        inverse = np.where(depth > 0, 1.0 / depth, 0.0)
-    column, row = np.floor(pixels.T + 0.5).astype(np.int64)
-    at = inverse[row, column]
-    for axis, offset in ((1, pixels[:, 0] - column), (0, pixels[:, 1] - row)):
-        at = at + offset * _slope(inverse, axis)[row, column]
-    with np.errstate(divide="ignore"):
-        return np.where(inverse[row, column] > 0, 1.0 / np.maximum(at, 1e-9), np.inf)
-
-
-def _slope(values: np.ndarray, axis: int) -> np.ndarray:
-    """Of the differences to the two neighbours along an axis, the smaller one."""
-    step = np.diff(values, axis=axis)
-    pad = [(0, 0), (0, 0)]
-    pad[axis] = (1, 0)
-    before = np.pad(step, pad, mode="edge")
-    pad[axis] = (0, 1)
-    after = np.pad(step, pad, mode="edge")
-    return np.where(np.abs(before) < np.abs(after), before, after)
+    return points_shown(scene, depth_image, tolerance, min_depth=0.5)
 
 
 def label_agreement(scene: Scene) -> float:
     """Share of the visible points whose label is that of their nearest pixel; NaN if no point is visible."""
-    assert scene.labels is not None
-    pairs = visible_points(scene)
-    agree = 0
-    for index, view in enumerate(scene.views):
-        ours = pairs.take(pairs.view_index == index)
-        column, row = np.floor(ours.pixels.T + 0.5).astype(np.int64)
-        agree += int((label_image(view)[row, column] == scene.labels[ours.point_index]).sum())
-    return agree / len(pairs.point_index) if len(pairs.point_index) else float("nan")
+    return agreement(scene, visible_points(scene), label_image)

@@ -13,8 +13,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from itertools import groupby
-from typing import Any
 
+from pointlift.data import generated
+from pointlift.data.generated import Spec
 from pointlift.errors import DataError, PointliftError
 
 FEW = 4
@@ -24,34 +25,29 @@ _PROGRAM = (
     "import sys, json; sys.path[:] = json.loads(sys.stdin.readline()); "
     "from pointlift.data.street import workers; workers.serve()"
 )
-STREETS = "pointlift.data.street.frames"
-"""A generator is a module with ``make_if_needed(spec)`` and a class ``FrameSpec``, with ``to_dict``, ``from_dict``
-and ``group``: what is built once for all frames that have it in common."""
 _log = logging.getLogger(__name__)
 
 
-def make_all(specs: Sequence[Any], workers: int, done: Callable[[], None], generator: str = STREETS) -> None:
+def make_all(specs: Sequence[Spec], workers: int, done: Callable[[], None]) -> None:
     """Make frames in ``workers`` processes; with 0, or few frames, in this one.
 
     Args:
-        specs: what to make; frames of one town should follow each other.
+        specs: what to make, all of one class; frames of one group, such as a town, should follow each other.
         workers: number of processes.
         done: called after each frame, from one thread at a time.
-        generator: the module that makes them.
 
     Raises:
         DataError: a frame cannot be written.
     """
     left = list(specs)
     if workers > 0 and len(left) >= FEW and sys.executable:
-        left = _Crew(_groups(left, workers), done, generator).run(workers)
-    make_if_needed = import_module(generator).make_if_needed
+        left = _Crew(_groups(left, workers), done).run(workers)
     for spec in left:
-        make_if_needed(spec)
+        generated.make_if_needed(spec)
         done()
 
 
-def _groups(specs: list[Any], workers: int) -> list[list[Any]]:
+def _groups(specs: list[Spec], workers: int) -> list[list[Spec]]:
     """The frames of each town together, which is built once for all; in parts where towns are fewer than workers."""
     longest = max(1, -(-len(specs) // workers))
     towns = [list(group) for _, group in groupby(specs, key=lambda spec: spec.group)]
@@ -61,17 +57,17 @@ def _groups(specs: list[Any], workers: int) -> list[list[Any]]:
 class _Crew:
     """Processes that take groups of frames from one list until it is empty."""
 
-    def __init__(self, groups: list[list[Any]], done: Callable[[], None], generator: str) -> None:
+    def __init__(self, groups: list[list[Spec]], done: Callable[[], None]) -> None:
         self._groups = groups[::-1]  # taken from the end
         self._done = done
-        self._generator = generator
+        self._kind = type(groups[0][0])
         self._lock = threading.Lock()
         self._processes: list[subprocess.Popen[str]] = []
-        self._left: list[Any] = []
+        self._left: list[Spec] = []
         self._error: str | None = None
         self._stopped = False
 
-    def run(self, workers: int) -> list[Any]:
+    def run(self, workers: int) -> list[Spec]:
         """Have all groups made; the frames that no process made are returned."""
         count = min(workers, len(self._groups))
         with ThreadPoolExecutor(count) as pool:
@@ -116,7 +112,7 @@ class _Crew:
             if self._stopped:
                 return None
             pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
-            command = [sys.executable, "-c", _PROGRAM, self._generator]
+            command = [sys.executable, "-c", _PROGRAM, self._kind.__module__, self._kind.__name__]
             try:
                 process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=nothing, text=True)
             except OSError:  # not allowed here, or no memory
@@ -124,7 +120,7 @@ class _Crew:
             self._processes.append(process)
             return process
 
-    def _next(self) -> list[Any] | None:
+    def _next(self) -> list[Spec] | None:
         with self._lock:
             return self._groups.pop() if self._groups and self._error is None and not self._stopped else None
 
@@ -152,11 +148,11 @@ def _send(process: subprocess.Popen[str], message: object) -> None:
 
 def serve() -> None:
     """What a worker process does: make the groups that come in, and answer each frame with null or an error."""
-    answers, generator = sys.stdout, import_module(sys.argv[1])
+    answers, kind = sys.stdout, getattr(import_module(sys.argv[1]), sys.argv[2])
     for line in sys.stdin:
         for values in json.loads(line):
             try:
-                generator.make_if_needed(generator.FrameSpec.from_dict(values))
+                generated.make_if_needed(kind.from_dict(values))
                 answer = None
             except PointliftError as error:
                 answer = str(error)
