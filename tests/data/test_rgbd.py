@@ -269,6 +269,12 @@ def test_bad_options(sequence, options, message):
         opened(sequence, **options)[0]
 
 
+def test_the_root_may_be_relative(copy, monkeypatch):
+    expected = opened(copy)[0].points
+    monkeypatch.chdir(copy.parent)
+    np.testing.assert_array_equal(opened(Path("office"))[0].points, expected)
+
+
 def test_missing_folders_and_intrinsics(copy, tmp_path):
     with pytest.raises(DataError, match=r"nowhere: the folder does not exist"):
         opened(tmp_path / "nowhere")

@@ -165,6 +165,7 @@ def test_no_such_checkpoint(content: object, message: str, tmp_path: Path) -> No
 def test_missing_and_damaged_files(name: str, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="there is no checkpoint .*a"):
         load_point_mae(student(), tmp_path / name)
-    (tmp_path / name).write_bytes(b"not a checkpoint at all")
-    with pytest.raises(CheckpointError, match=r"a\.\w+ is damaged"):
-        load_point_mae(student(), tmp_path / name)
+    for content in (b"not a checkpoint at all", b"abc", b""):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(CheckpointError, match=r"a\.\w+ is damaged"):
+            load_point_mae(student(), tmp_path / name)

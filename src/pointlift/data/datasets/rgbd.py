@@ -193,7 +193,7 @@ class RGBD(Sequence[Scene]):
                     f"{self.root}: there are no intrinsics of the depth camera; give 'intrinsics' as a file or as fx, "
                     f"fy, cx, cy, or put them into {INTRINSICS[0]}"
                 )
-            intrinsics = found[0]
+            intrinsics = found[0].resolve()  # it has the root in it already
         transform = np.eye(4)
         if isinstance(color_from_depth, Path):
             transform = rgbd.read_pose(self.root / color_from_depth.expanduser())
