@@ -53,7 +53,9 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def small(root: Path, tmp_path: Path, **changes: Any) -> recipe.Recipe:
-    values = {**SMALL, "data.root": str(root), "cache.folder": str(tmp_path / "cache"), **changes}
+    # the synthetic frames are registered, and of other cameras than 7-Scenes'
+    registered = {"data.stride": 1, "data.color_intrinsics": None, "data.color_from_depth": None}
+    values = {**registered, **SMALL, "data.root": str(root), "cache.folder": str(tmp_path / "cache"), **changes}
     return recipe.load("concept-7scenes", values)
 
 
@@ -128,3 +130,10 @@ def test_retrieval_needs_a_run_that_predicts_token_sets(root: Path, tmp_path: Pa
     )
     with pytest.raises(RecipeError, match="only a run of the method 'concept'"):
         api.evaluate(run, "retrieval", cpu=True)
+
+
+@pytest.mark.parametrize("task", ["zero-shot", "exemplar", "structure"])
+def test_protocols_of_point_features_refuse_a_run_that_trains_none(root: Path, tmp_path: Path, task: str) -> None:
+    run = api.pretrain(small(root, tmp_path), out=tmp_path / "run", cpu=True)
+    with pytest.raises(RecipeError, match="random projection of it, and"):
+        api.evaluate(run, task, cpu=True)

@@ -67,6 +67,7 @@ def test_extends_keeps_the_rest_and_replaces_other_components(tmp_path: Path) ->
         (["nonsense"], "should look like"),
         (["name.x=1"], "single value"),
         (["training.steps=[1"], "not valid YAML"),
+        (["teacher.path={folder}/x.png"], "into quotes, as in --set 'teacher.path=\"{folder}/x.png\"'"),
         (["points.rotate_x=3"], "rotate_z"),
         (["points.scale.2=3"], "'points.scale.2' should name one of the 2 entries of 'scale', from 0 on"),
         (["training.epochs=0"], "training.epochs"),

@@ -26,6 +26,8 @@ from pointlift.students.base import Student
 from pointlift.teachers.pixels import PixelFeatures
 from pointlift.train import checkpoint
 
+_OF_POINT_FEATURES = ("zero-shot", "exemplar", "structure")  # these compare the student's output with the teacher
+
 
 def pretrain(
     recipe: str | Path | Recipe,
@@ -87,6 +89,8 @@ def evaluate(
         cpu: stay on the CPU even where there is a GPU.
     """
     run = _with_teacher(run if isinstance(run, Run) else Run(run), teacher)
+    if task in _OF_POINT_FEATURES:
+        run.require_point_features(task)
     given = {"name": task, **(options or {})}
     recipes.validated(PROTOCOLS.options(task), given, f"protocol '{task}'")  # before any data is read or made
     root = {"root": Path(data_root)} if data_root else {}

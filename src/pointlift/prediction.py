@@ -67,6 +67,7 @@ def predict(
     names = None if prompts is None else _checked(prompts)
     templates = None if templates is None else checked_templates(templates)
     run = run if isinstance(run, Run) else Run(run)
+    run.require_point_features("predict")
     path, state = run.checkpoint, checkpoint.read_state(run.checkpoint)
     scene = read_scan(scan, state["feature_names"], intensity_scale=intensity_scale)
     student = run.student()

@@ -154,7 +154,10 @@ def _parse(text: str) -> tuple[str, Any]:
     try:
         return key, yaml.safe_load(value)
     except yaml.YAMLError as error:
-        raise RecipeError(f"the value in the override '{text}' is not valid YAML") from error
+        raise RecipeError(
+            f"the value in the override '{text}' is not valid YAML; put text with braces into quotes, as in "
+            f"--set '{key}=\"{value}\"'"
+        ) from error
 
 
 def _with(values: Mapping[str, Any], path: list[str], value: Any, key: str) -> dict[str, Any]:

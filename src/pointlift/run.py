@@ -16,7 +16,7 @@ import yaml
 
 from pointlift import recipe as recipes
 from pointlift.data.opening import open_dataset
-from pointlift.errors import CheckpointError
+from pointlift.errors import CheckpointError, RecipeError
 from pointlift.files import write_atomically
 from pointlift.methods.base import Method, Progress
 from pointlift.recipe import Recipe
@@ -144,6 +144,15 @@ class Run:
         """How many steps the whole run has, also where the recipe gives its length in epochs."""
         training = self.recipe.training
         return training.steps if training.epochs is None else int(checkpoint.read_state(self.checkpoint)[STEP_COUNT])
+
+    def require_point_features(self, purpose: str) -> None:
+        """A `RecipeError` if the run's method does not train what ``purpose`` looks at, the student's output."""
+        name = self.recipe.method.name
+        if not getattr(METHODS.get(name), "point_features", True):
+            raise RecipeError(
+                f"{self.folder}: the method '{name}' trains the encoder alone: the student's output at each point is a "
+                f"random projection of it, and {purpose} would say nothing; choose retrieval or finetune"
+            )
 
     def metrics(self) -> list[dict[str, float]]:
         """The logged training steps."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -21,6 +21,8 @@ class Method(nn.Module):
     ``learning_rate_factors`` maps prefixes of the names in ``trained`` to factors on the learning rate.
     """
 
+    point_features: ClassVar[bool] = True
+    """Whether the student's output at each point is trained, so that it may be compared with the teacher's features."""
     trained: nn.Module
     learning_rate_factors: dict[str, float]
 

@@ -135,6 +135,8 @@ class Concept(Method):
         min_depth: metres in front of the camera from which a point is seen, for ``target: patches``.
     """
 
+    point_features = False
+
     def __init__(
         self,
         student: Student,
