@@ -17,6 +17,7 @@ from pointlift.errors import RecipeError
 from pointlift.evaluation.table import columns, rows
 from pointlift.methods.concept import Concept
 from pointlift.rehearsal import dry_run, table
+from pointlift.report import report
 from pointlift.run import Run
 from tests.students.test_point_mae import point_mae
 
@@ -69,7 +70,7 @@ def test_train_load_and_retrieve(root: Path, tmp_path: Path, caplog: pytest.LogC
     for key, value in student.state_dict().items():
         assert torch.equal(value, method.trained.state_dict()[f"student.{key}"])
     points = np.random.default_rng(0).normal(size=(100, 6)).astype(np.float32)
-    assert api.load(run.folder).features(points).shape == (100, 64)
+    assert api.load(run.folder).features(points).shape == (100, 96)  # of the encoder: no output layer
     assert not method.training
 
     result = api.evaluate(run, "retrieval", cpu=True)
@@ -118,8 +119,11 @@ def test_a_run_does_not_need_the_checkpoint_that_it_began_with(root: Path, tmp_p
     api.evaluate(again, "retrieval", cpu=True)
 
 
-def test_the_rehearsal_counts_the_parts(root: Path, tmp_path: Path) -> None:
-    result = dry_run(small(root, tmp_path), cpu=True)
+def test_the_rehearsal_counts_the_parts_and_prepares_once(root: Path, tmp_path: Path, caplog) -> None:
+    with caplog.at_level(logging.INFO):
+        result = dry_run(small(root, tmp_path), cpu=True)
+    assert caplog.text.count("token sets of 5 x 64") == 1
+    assert result["parameters"]["student"] == result["parameters"]["encoder"]
     assert result["parameters"]["concept module"] == 3 * 96 + 12 * 96 * 96 + 12 * 96
     assert any("concept head" in row[0] for row in table(result))
 
@@ -135,5 +139,19 @@ def test_retrieval_needs_a_run_that_predicts_token_sets(root: Path, tmp_path: Pa
 @pytest.mark.parametrize("task", ["zero-shot", "exemplar", "structure"])
 def test_protocols_of_point_features_refuse_a_run_that_trains_none(root: Path, tmp_path: Path, task: str) -> None:
     run = api.pretrain(small(root, tmp_path), out=tmp_path / "run", cpu=True)
-    with pytest.raises(RecipeError, match="random projection of it, and"):
+    with pytest.raises(RecipeError, match="no features in the teacher's space"):
         api.evaluate(run, task, cpu=True)
+
+
+def test_a_run_of_image_patches_has_point_features(root: Path, tmp_path: Path) -> None:
+    run = api.pretrain(small(root, tmp_path, **{"method.target": "patches"}), out=tmp_path / "run", cpu=True)
+    run.require_point_features("predict")
+    points = np.random.default_rng(0).normal(size=(100, 6)).astype(np.float32)
+    assert api.load(run.folder).features(points).shape == (100, 64)
+
+
+def test_a_report_pictures_no_features_that_are_not_the_teachers(root: Path, tmp_path: Path) -> None:
+    run = api.pretrain(small(root, tmp_path), out=tmp_path / "run", cpu=True)
+    page = report([run], tmp_path / "report.html", cpu=True, scenes=1).read_text()
+    assert "There are no pictures: no student was trained to have features" in page
+    assert "Loss during distillation" in page

@@ -59,7 +59,7 @@ def dry_run(recipe: Recipe, *, progress: Progress | None = None, cpu: bool = Fal
         epoch = SceneOrder(scenes, recipe.seed).length
         options = recipe.training.resolved(epoch)
         few = _Few(scenes, min(len(scenes), STEPS * options.batch_size))
-        student = parts.student(len(scenes.feature_names), teacher.dim, recipe.seed)
+        student = parts.student(len(scenes.feature_names), parts.out_channels, recipe.seed)
         method = parts.method(student).to(device)
         preparing = _prepared(method, few, progress)
         rehearsal = {"steps": STEPS, "epochs": None, "log_every": 1, "checkpoint_every": STEPS}
@@ -141,10 +141,16 @@ def _with_some_teacher(recipe: Recipe, folder: Path) -> tuple[Parts, bool]:
 
 
 def _prepared(method: Method, scenes: Sequence[Scene], progress: Progress | None) -> float:
-    """Seconds that the work before training takes, such as the teacher's features of every image."""
+    """Seconds of the work before training, such as the teacher's features of every image; it is not done again."""
     start = time.perf_counter()
     method.prepare(scenes, progress)
-    return time.perf_counter() - start
+    seconds = time.perf_counter() - start
+    method.prepare = _nothing_more  # type: ignore[method-assign]
+    return seconds
+
+
+def _nothing_more(scenes: Sequence[Scene], progress: Progress | None = None) -> None:
+    """What is left to prepare afterwards."""
 
 
 def _peak_memory(device: torch.device) -> int:

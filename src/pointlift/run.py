@@ -74,6 +74,17 @@ class Parts:
         cache = FeatureCache(folder, teacher, options.image_size, scale=options.scale) if options.enabled else None
         return PixelFeatures(teacher, image_size=options.image_size, scale=options.scale, cache=cache)
 
+    @property
+    def point_features(self) -> bool:
+        """Whether the recipe's method trains the student's output at each point."""
+        asked = getattr(METHODS.get(self.recipe.method.name), "point_features", None)
+        return asked is None or asked(**option_values(self.recipe.method))
+
+    @property
+    def out_channels(self) -> int:
+        """Width of the student's output at each point, that of the teacher's features; 0 where none is trained."""
+        return self.pixel_features.teacher.dim if self.point_features else 0
+
     def student(self, in_channels: int, out_channels: int, seed: int, *, scratch: bool = False) -> Student:
         """A student with weights drawn from ``seed``, then those of its option ``weights`` unless from ``scratch``."""
         with torch.random.fork_rng(devices=[]):
@@ -147,11 +158,11 @@ class Run:
 
     def require_point_features(self, purpose: str) -> None:
         """A `RecipeError` if the run's method does not train what ``purpose`` looks at, the student's output."""
-        name = self.recipe.method.name
-        if not getattr(METHODS.get(name), "point_features", True):
+        if not self.parts.point_features:
             raise RecipeError(
-                f"{self.folder}: the method '{name}' trains the encoder alone: the student's output at each point is a "
-                f"random projection of it, and {purpose} would say nothing; choose retrieval or finetune"
+                f"{self.folder}: the method '{self.recipe.method.name}' trained the encoder alone, so the student has "
+                f"no features in the teacher's space and {purpose} cannot compare them; choose linear-probe, finetune "
+                "or retrieval"
             )
 
     def metrics(self) -> list[dict[str, float]]:
@@ -171,7 +182,7 @@ def train(
     parts = Parts(recipe)
     scenes = parts.dataset()
     teacher = parts.pixel_features.teacher
-    student = parts.student(len(scenes.feature_names), teacher.dim, recipe.seed)
+    student = parts.student(len(scenes.feature_names), parts.out_channels, recipe.seed)
     ids = getattr(scenes, "ids", None)
     state = {
         "student": {"in_channels": student.in_channels, "out_channels": student.out_channels},

@@ -85,6 +85,7 @@ def test_scenes_are_those_of_the_parts_under_names_of_their_own() -> None:
     assert mixed[3].points is second[1].points
     assert mixed[3].labels is second[1].labels
     assert mixed.views(3) == second[1].views
+    assert mixed.image_paths(3) == [None]
     assert (mixed.class_names, mixed.class_colors, mixed.feature_names) == (
         ("a", "b"),
         Few.class_colors,

@@ -222,9 +222,16 @@ def test_bad_hdf5(tmp_path, monkeypatch):
         data[0]
 
 
-def test_degenerate_meshes_are_said_with_their_file(tmp_path):
+@pytest.mark.parametrize(
+    ("mesh", "message"),
+    [
+        ("OFF\n3 1 0\n0 0 0\n1 0 0\n2 0 0\n3 0 1 2\n", "the surface has no area"),
+        ("OFF\n3 0 0\n0 0 0\n1 0 0\n0 1 0\n", "the mesh has 3 vertices and 0 faces; a surface needs some of both"),
+        ("OFF3 0 0\n0 0 0\n1 0 0\n0 1 0\n", "the mesh has 3 vertices and 0 faces; a surface needs some of both"),
+    ],
+)
+def test_degenerate_meshes_are_said_with_their_file(tmp_path, mesh, message):
     write_off(tmp_path, train=1, classes=("bed",))
-    path = tmp_path / "bed" / "train" / "bed_0001.off"
-    path.write_text("OFF\n3 1 0\n0 0 0\n1 0 0\n2 0 0\n3 0 1 2\n")
-    with pytest.raises(DataError, match=r"bed_0001\.off: the surface has no area"):
+    (tmp_path / "bed" / "train" / "bed_0001.off").write_text(mesh)
+    with pytest.raises(DataError, match=rf"bed_0001\.off: {message}"):
         ModelNet40(root=tmp_path)[0]

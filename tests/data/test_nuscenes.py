@@ -17,9 +17,11 @@ from pointlift.data.nuscenes import index as index_module
 from pointlift.data.nuscenes import splits, tables
 from pointlift.data.nuscenes.classes import BOX_NAMES, CLASSES, LIDARSEG, box_label
 from pointlift.errors import DataError, RecipeError
+from pointlift.methods.point_pixel import _require_images
 from pointlift.registry import DATASETS
 from tests import fixtures_nuscenes as synthetic
 from tests.fixtures_nuscenes import write_nuscenes
+from tests.teachers.helpers import MeanColor
 
 
 @pytest.fixture(scope="module")
@@ -329,6 +331,18 @@ def test_scans_without_lidarseg_and_without_cameras_are_scenes_all_the_same(tmp_
 def test_views_need_no_points(root):
     shutil.rmtree(root / "samples" / "LIDAR_TOP")
     assert [view.name for view in opened(root).views(3)] == list(synthetic.YAWS)
+
+
+def test_that_scenes_have_images_is_known_without_poses(city, monkeypatch):
+    data = opened(city, split="all", cameras=("CAM_BACK", "CAM_FRONT"))
+    expected = [[view.path for view in data.views(index)] for index in range(len(data))]
+    monkeypatch.setattr(index_module.Index, "global_from_sensor", None)
+    assert [data.image_paths(index) for index in range(len(data))] == expected
+    calls: list[tuple] = []
+    _require_images(data, MeanColor(), lambda *call: calls.append(call))
+    assert calls[-1] == ("images", len(data), len(data))
+    with pytest.raises(DataError, match="7 of 7 scenes have no image"):
+        _require_images(opened(city, split="all", cameras=()), MeanColor(), None)
 
 
 def test_tables_of_lidarseg_without_its_files_give_no_labels(root):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import shutil
 from pathlib import Path
 
@@ -7,13 +8,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pointlift import cli
 from pointlift.data import camera, rgbd
+from pointlift.data.check import check, tables
 from pointlift.data.datasets import RGBD
+from pointlift.data.opening import open_dataset
 from pointlift.errors import DataError, RecipeError
 from pointlift.registry import DATASETS
 from tests import fixtures_scannet as synthetic
 
 SPLITS = {"held_out": 2, "gap": 1}
+FAR = np.random.default_rng(0).integers(20_000, 60_000, (24, 32)).astype(np.uint16)
+"""Readings beyond all depth, in a file that is as large as one of a real frame."""
 
 
 @pytest.fixture(scope="module")
@@ -229,13 +235,78 @@ def spoil(copy: Path, name: str, content: np.ndarray | str | None) -> Path:
         ("depth.png", np.ones((24, 32, 3), np.uint8), r"depth\.png: a depth image has 16 bits per pixel .* mode RGB"),
         ("depth.png", "nothing", r"depth\.png: the image cannot be decoded"),
         ("depth.png", np.full((12, 16), 900, np.uint16), r"16 x 12 pixels and the colour image .* need the intrinsics"),
-        ("depth.png", np.zeros((24, 32), np.uint16), r"none of its 768 pixels .* between 0\.1 and 10 m \(768"),
-        ("depth.png", np.full((24, 32), 60000, np.uint16), r"the frame has no points: .* \(0 have no reading\)"),
+        ("depth.png", FAR, r"frame has no points: none of its 768 pixels .* between 0\.1 and 10 m \(0 have no reading"),
     ],
 )  # fmt: skip
 def test_broken_frames(copy, name, content, message):
     with pytest.raises(DataError, match=message):
         opened(spoil(copy, name, content))[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("pose.txt", None, "frame-000010.pose.txt: the pose of frame 000010 is missing"),
+        ("depth.png", np.full((12, 16), 900, np.uint16), "the depth image has 16 x 12 pixels and the colour image"),
+    ],
+)
+def test_the_command_line_says_one_sentence(copy, tmp_path, capsys, name, content, said):
+    spoil(copy, name, content)
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["check", "rgbd", "--data-root", str(copy), "--split", "all", "--out", str(tmp_path / "out")])
+    error = capsys.readouterr().err.strip()
+    assert (caught.value.code, len(error.splitlines())) == (2, 1)
+    assert error.startswith("error: ")
+    assert said in error
+
+
+@pytest.mark.parametrize("reading", [0, 65535, 60_000, [0, 65535]])
+def test_frames_without_depth_are_dropped_and_the_split_does_not_move(copy, reading):
+    parts = {split: opened(copy, split=split, **SPLITS).ids for split in ("train", "val", "all")}
+    empty = np.resize(np.array(reading, np.uint16), (24, 32))
+    for number in (1, 5):
+        Image.fromarray(empty).save(copy / f"frame-{10 * number:06d}.depth.png")
+    lost = {f"office/{number:06d}" for number in (10, 50)}
+    for split, ids in parts.items():
+        data = opened(copy, split=split, **SPLITS)
+        assert data.ids == [one for one in ids if one not in lost]
+        assert data.dropped_frames == {"no depth": len(ids) - len(data)}
+        assert all(len(scene) for scene in data)
+    assert opened(copy, frame_step=5).dropped_frames == {"no depth": 1}
+
+
+def test_a_frame_whose_readings_a_stride_passes_over_is_dropped(copy):
+    depth = np.zeros((24, 32), np.uint16)
+    depth[1, 1] = 900
+    Image.fromarray(depth).save(copy / "frame-000010.depth.png")
+    assert len(opened(copy)[1]) == 1
+    assert opened(copy, stride=2).dropped_frames == {"no depth": 1}
+
+
+def test_full_depth_images_are_not_read_at_opening(copy, monkeypatch):
+    for path in copy.glob("*.depth.png"):
+        Image.fromarray(np.asarray(Image.open(path))).save(path, compress_level=0)
+    monkeypatch.setattr(rgbd, "read_depth", None)
+    assert opened(copy).dropped_frames == {"no depth": 0}
+
+
+def test_no_depth_in_any_frame_is_one_sentence(copy):
+    for path in copy.glob("*.depth.png"):
+        Image.fromarray(np.zeros((24, 32), np.uint16)).save(path)
+    with pytest.raises(
+        DataError, match=r"office: none of the 6 frames of split 'all' has a depth between 0\.1 and 10 m"
+    ):
+        opened(copy)
+
+
+def test_dropped_frames_are_shown_by_check_and_said_where_a_recipe_is_opened(copy, caplog):
+    Image.fromarray(np.zeros((24, 32), np.uint16)).save(copy / "frame-000010.depth.png")
+    report = check(opened(copy), limit=1)
+    assert report["dropped_frames"] == {"no depth": 1}
+    assert ["frames left out: no depth", "1"] in tables(report)[0][2]
+    with caplog.at_level(logging.INFO):
+        open_dataset(DATASETS.options("rgbd")(root=copy, split="all"))
+    assert caplog.messages == ["rgbd: frames are left out, 1 with no depth"]
 
 
 def test_images_of_different_size_need_the_colour_camera(tmp_path):

@@ -14,6 +14,7 @@ from pointlift.data.ply import parse_ply_faces
 from pointlift.data.scannet import classes
 from pointlift.data.scannet.mesh import vertex_normals
 from pointlift.data.scannet.splits import SPLITS
+from pointlift.data.sens import SensFile
 from pointlift.errors import DataError, RecipeError
 from pointlift.registry import DATASETS
 from tests import fixtures_scannet as synthetic
@@ -105,6 +106,16 @@ def test_stream_and_export_give_the_same_frames(copy):
     np.testing.assert_allclose(exported[2].points, streamed[2].points, atol=1e-5)
     np.testing.assert_allclose(exported[2].features, streamed[2].features, atol=1e-2)
     np.testing.assert_allclose(exported.pose(2), streamed.pose(2), atol=1e-5)
+
+
+def test_where_images_are_is_known_without_decoding_a_stream(root, monkeypatch):
+    data = opened(root, split="val")
+    monkeypatch.setattr(SensFile, "color", None)
+    assert data.image_paths(0) == [root / "scans" / VAL / f"{VAL}.sens"]
+    exported = opened(root)
+    assert exported.image_paths(0) == [view.path for view in exported.views(0)]
+    scenes = opened(root, kind="scenes", views=3)
+    assert scenes.image_paths(0) == [view.path for view in scenes.views(0)]
 
 
 # ---- scenes

@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import logging
-import pickle
-import time
 from pathlib import Path
 
 import numpy as np
@@ -40,14 +37,6 @@ def test_ids_are_towns_and_moments_and_splits_have_their_sizes(root):
     assert sizes == {"train": 320, "val": 24, "test": 24, "teacher": 240}
     assert len(Street(root=root, frames=FRAMES, sequences=1)) == FRAMES
     assert len(set(Street(root=root).ids)) == 320
-
-
-def test_opening_makes_nothing_and_takes_no_time(tmp_path):
-    start = time.perf_counter()
-    data = Street(root=tmp_path / "new", split="train")
-    assert time.perf_counter() - start < 1
-    assert not (tmp_path / "new").exists()
-    assert len(pickle.dumps(data)) < 1_000_000
 
 
 def test_no_town_of_a_split_or_seed_is_that_of_another():
@@ -110,12 +99,6 @@ def test_bad_options_are_one_sentence(root, wrong, message):
         opened(root, **wrong)
 
 
-def test_a_root_that_is_a_file_is_said_when_opening(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(DataError, match="file: this is a file"):
-        opened(tmp_path / "file")
-
-
 # ---- what is in it
 
 
@@ -164,30 +147,6 @@ def test_the_same_frame_is_shared_by_options_that_do_not_change_it(root):
     paths = {data.views(0)[0].path for data in (opened(root), opened(root, frames=4), opened(root, town="suburb"))}
     assert len(paths) == 1
     assert opened(root, seed=1).views(0)[0].path not in paths
-
-
-def test_prepare_makes_what_is_missing_and_counts(tmp_path):
-    data = opened(tmp_path, sequences=1)
-    data[0]
-    calls: list[tuple] = []
-    result = data.prepare(lambda *call: calls.append(call))
-    assert result["made"] == 1
-    assert result["frames_per_second"] == pytest.approx(1 / result["seconds"])
-    assert calls == [("streets", 1, 1)]
-    assert data.prepare()["made"] == 0
-
-
-def test_a_damaged_frame_is_made_again_by_prepare_and_by_reading(tmp_path, caplog):
-    data = opened(tmp_path, sequences=1, frames=1)
-    scene = data[0]
-    scan = scene.files["points"]
-    scan.write_bytes(scan.read_bytes()[:100])
-    with caplog.at_level(logging.WARNING):
-        again = data[0]
-    assert str(scan) in caplog.text
-    np.testing.assert_array_equal(scene.points, again.points)
-    scan.unlink()
-    assert data.prepare()["made"] == 1
 
 
 def test_it_passes_check(root, tmp_path):

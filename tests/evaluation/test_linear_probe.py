@@ -3,7 +3,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from torch import Tensor
 
+from pointlift.data.batch import Batch
 from pointlift.data.scene import Scene
 from pointlift.errors import DataError, RecipeError
 from pointlift.evaluation import linear_probe as module
@@ -11,7 +13,7 @@ from pointlift.evaluation.linear_probe import linear_probe
 from pointlift.evaluation.metrics import Confusion
 from pointlift.registry import PROTOCOLS
 
-from .world import Oracle, World, trial
+from .world import Oracle, ToyStudent, World, trial
 
 QUICK = {"minimum_steps": 200, "classifier_epochs": 1, "batch_size": 256}
 ROWS = [
@@ -65,6 +67,21 @@ def test_rows_points_and_protocol(tmp_path: Path) -> None:
     assert protocol["minimum_steps"] == 200
     assert "intensity" in protocol["features"]["raw features"]
     assert str(training) in protocol["training points"]
+
+
+def test_a_student_without_output_layer_has_one_row(tmp_path: Path) -> None:
+    class Encoder(ToyStudent):
+        out_channels = 0
+
+        def forward(self, batch: Batch) -> Tensor:
+            return self.decoder_features(batch)
+
+    asked = trial(tmp_path, student=Encoder(), fresh_student=lambda seed: Encoder())
+    result = PROTOCOLS.build("linear-probe", asked, **QUICK)
+    assert list(result["results"]) == [row for row in ROWS if not row.endswith(", decoder")]
+    assert result["results"]["student"]["feature_dim"] == result["results"]["random network"]["feature_dim"] == 8
+    assert "no output layer" in result["protocol"]["features"]["student"]
+    assert "student, decoder" not in result["protocol"]["features"]
 
 
 def test_separable_features_give_every_point(tmp_path: Path) -> None:

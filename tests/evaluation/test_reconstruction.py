@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from pointlift.errors import RecipeError
+from pointlift.errors import DataError, RecipeError
 from pointlift.evaluation.base import Trial
 from pointlift.registry import PROTOCOLS, STUDENTS
 from tests.methods.frames import Frames, concept, student
@@ -15,8 +15,9 @@ QUICK = {"points": 64, "steps": 40, "batch_size": 4, "learning_rate": 3e-3}
 
 
 def trial(folder: Path, **changes: Any) -> Trial:
-    values: dict[str, Any] = {"student": student(), "fresh_student": lambda seed: student(), **changes}
-    return Trial(train=Frames(6), test=Frames(4, seed=1), pixel_features=None, folder=folder, **values)  # type: ignore[arg-type]
+    values: dict[str, Any] = {"student": student(), "fresh_student": lambda seed: student()}
+    values |= {"train": Frames(6), "test": Frames(4, seed=1), **changes}
+    return Trial(pixel_features=None, folder=folder, **values)  # type: ignore[arg-type]
 
 
 def test_training_the_decoder_helps_and_the_encoder_stays(tmp_path: Path) -> None:
@@ -38,6 +39,22 @@ def test_the_decoder_of_the_run_is_measured_too(tmp_path: Path) -> None:
     asked = trial(tmp_path, student=method.student, method=lambda seed: method)
     result = PROTOCOLS.build("reconstruction", asked, **{**QUICK, "steps": 0})
     assert set(result["results"]["student"]) == {"untrained", "own"}
+
+
+def test_drop_path_of_the_decoder_depends_on_the_seed_alone(tmp_path: Path) -> None:
+    made = student(drop_path=0.5)
+    asked = trial(tmp_path, student=made, fresh_student=lambda seed: made)
+    first = PROTOCOLS.build("reconstruction", asked, **QUICK)["results"]
+    torch.rand(1)
+    state = torch.get_rng_state()
+    assert PROTOCOLS.build("reconstruction", asked, **QUICK)["results"] == first
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_clouds_with_too_few_points_are_one_sentence(tmp_path: Path) -> None:
+    asked = trial(tmp_path, test=Frames(4, points=5))
+    with pytest.raises(DataError, match="the cloud 'a/000' has 5 points, but 8 patches of 8 points need at least 8"):
+        PROTOCOLS.build("reconstruction", asked, **{**QUICK, "steps": 0})
 
 
 def test_only_a_point_transformer_has_patches(tmp_path: Path) -> None:

@@ -72,15 +72,15 @@ class TokenTeacher(MeanColor):
         return torch.stack([mean, 1 - 2 * mean], dim=1)
 
 
-def student(**options: Any) -> PointTransformer:
+def student(outputs: int = 0, **options: Any) -> PointTransformer:
     torch.manual_seed(0)
-    return PointTransformer(1, 3, **{"size": "tiny", "groups": 8, "group_size": 8, "drop_path": 0.0, **options})
+    return PointTransformer(1, outputs, **{"size": "tiny", "groups": 8, "group_size": 8, "drop_path": 0.0, **options})
 
 
 def concept(folder: Any = None, network: PointTransformer | None = None, **options: Any) -> Concept:
     teacher = TokenTeacher()
     features = PixelFeatures(teacher, cache=FeatureCache(folder, teacher))
     options = {"points": 128, "concept_tokens": 4, **options}
-    network = network or student()
+    network = network or student(3 if options.get("target") == "patches" else 0)
     torch.manual_seed(1)
     return Concept(network, features, partial(mse), **options)

@@ -16,6 +16,7 @@ from pointlift.methods.concept import Concept, ConceptBatch
 from pointlift.registry import METHODS, STUDENTS
 from pointlift.teachers.pixels import PixelFeatures
 from pointlift.train import TrainOptions, fit
+from pointlift.train.schedule import build_optimizer
 from tests.methods.frames import Frames, TokenTeacher, concept, student
 
 ABLATIONS: dict[str, dict[str, Any]] = {
@@ -48,7 +49,8 @@ def test_every_ablation_learns(name: str) -> None:
 @pytest.mark.parametrize("name", ABLATIONS)
 @pytest.mark.parametrize("class_token", [False, True])
 def test_every_trained_parameter_gets_a_gradient_and_no_other(name: str, class_token: bool) -> None:
-    method, frames = concept(network=student(class_token=class_token), **ABLATIONS[name]), Frames()
+    outputs = 3 if name == "local alignment" else 0
+    method, frames = concept(network=student(outputs, class_token=class_token), **ABLATIONS[name]), Frames()
     method.prepare(frames)
     method.train()
     method(batch_of(method, frames))["loss"].backward()
@@ -125,7 +127,7 @@ def test_parameter_counts_are_those_of_the_formulas() -> None:
 
     def published(**options: Any) -> Concept:
         with torch.device("meta"):
-            return Concept(STUDENTS.build("point_transformer", 0, 768), features, mse, **options)
+            return Concept(STUDENTS.build("point_transformer", 0, 0), features, mse, **options)
 
     method = published(reconstruction=1.0)
     d, m, k = 384, 32, 32
@@ -242,6 +244,45 @@ def test_wrong_options_are_one_sentence(options: dict[str, Any], said: str) -> N
         concept(**options)
 
 
+def test_the_student_has_an_output_layer_only_where_it_is_trained() -> None:
+    assert not list(concept(reconstruction=1.0).student.head.parameters())
+    assert "student's output layer" not in concept().parameter_counts()
+    assert concept(target="patches").parameter_counts()["student's output layer"] == 96 * 3 + 3
+    assert Concept.point_features(target="patches", units="raw")
+    assert not Concept.point_features()
+    with pytest.raises(
+        RecipeError, match=r"gives 3 channels at each point, and with method.target=tokens it must be 0"
+    ):
+        concept(network=student(3))
+    with pytest.raises(
+        RecipeError, match=r"gives 0 channels at each point, and with method.target=patches it must be 3"
+    ):
+        concept(network=student(), target="patches")
+
+
+def test_patches_of_images_need_the_cache() -> None:
+    with pytest.raises(RecipeError, match=r"cache\.enabled=true"):
+        Concept(student(3), PixelFeatures(TokenTeacher()), mse, target="patches")
+    assert Concept(student(), PixelFeatures(TokenTeacher()), mse).target == "tokens"
+
+
+def test_what_is_learned_as_a_token_is_not_decayed() -> None:
+    options = TrainOptions(weight_decay=0.05)
+
+    def decayed(**changes: Any) -> dict[str, bool]:
+        trained = concept(network=student(class_token=True), reconstruction=1.0, **changes).trained
+        groups = build_optimizer(trained, options).param_groups
+        found = {id(p): group["weight_decay"] > 0 for group in groups for p in group["params"]}
+        return {name: found[id(p)] for name, p in trained.named_parameters() if p.requires_grad}
+
+    found = decayed(head="pooled")
+    matrices = {name for name, p in concept(head="pooled").trained.named_parameters() if p.ndim > 1}
+    undecayed = {"student.class_token", "concepts.queries", "decoder.mask_token", "head.offset"}
+    assert not any(found[name] for name in undecayed)
+    assert all(found[name] for name in matrices - undecayed)
+    assert found["student.class_position"]  # as Point-MAE, whose rule is the word "token" in the name
+
+
 def test_only_a_point_transformer_will_do() -> None:
     other = STUDENTS.build("minkunet14", 1, 3, width=0.125)
     with pytest.raises(RecipeError, match="needs the student point_transformer"):
@@ -250,7 +291,7 @@ def test_only_a_point_transformer_will_do() -> None:
 
 def test_scenes_that_will_not_do_are_one_sentence() -> None:
     method = concept()
-    with pytest.raises(DataError, match="scene a/001 has 5 points, but 8 patches of 8 points need at least 8"):
+    with pytest.raises(DataError, match="'a/001' has 5 points, but 8 patches of 8 points need at least 8"):
         method.sample(Frames(points=5)[1], np.random.default_rng(0))
     with pytest.raises(DataError, match="scene a/001 has no image"):
         method.sample(Frames(views=0)[1], np.random.default_rng(0))

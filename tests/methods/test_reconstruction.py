@@ -97,6 +97,12 @@ def test_hidden_patches_of_the_method_are_those_of_the_sample() -> None:
     torch.testing.assert_close(first, errors.mean())
 
 
+def test_blocks_drop_paths_at_the_rates_of_the_student() -> None:
+    student = PointTransformer(0, 0, size="tiny", drop_path=0.2)
+    rates = [block.drop_path.rate for block in PatchDecoder(student, 3).blocks]
+    assert rates == pytest.approx([0, 0.1, 0.2])
+
+
 @pytest.mark.parametrize("depth", [1, 3])
 def test_depth(depth: int) -> None:
     assert len(PatchDecoder(tiny(), depth).blocks) == depth

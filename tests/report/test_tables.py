@@ -1,5 +1,7 @@
 from pathlib import Path
 
+import pytest
+
 from pointlift.report import summarise, tables
 from pointlift.report.tables import Cell, Row
 from tests.report.fabricate import linear_probe, three_losses, write_run
@@ -17,6 +19,19 @@ def test_best_only_beyond_both_spreads_and_never_on_one_seed() -> None:
     assert marked(("60.0", ""), ("55.0", "2.0")) == [False, False]
     assert marked(("60.0", "1.0")) == [False]
     assert marked() == []
+
+
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [
+        ("zero-shot", "zero-shot"),
+        ("zero-shot-sector=None", "zero-shot (no sector)"),
+        ("linear-probe-beams=64-town=coast", "linear probe (beams=64, town=coast)"),
+        ("finetune-ego_radius=2.5", "fine-tuning (ego_radius=2.5)"),
+    ],
+)
+def test_names_of_results_are_read_out(file: str, said: str) -> None:
+    assert tables.called(file) == said
 
 
 def test_the_share_of_the_teacher_is_at_the_same_points(tmp_path: Path) -> None:

@@ -302,6 +302,13 @@ def test_drop_path_leaves_out_whole_samples() -> None:
     np.testing.assert_allclose([block.drop_path.rate for block in student.blocks], np.linspace(0, 0.1, 12), atol=1e-7)
 
 
+def test_without_an_output_layer_the_output_is_that_of_the_decoder() -> None:
+    student, batch = PointTransformer(0, 0, size="tiny", groups=8, group_size=6).eval(), batch_of(60, 30)
+    assert not any(name.startswith("head.") for name in student.state_dict())
+    with torch.no_grad():
+        assert torch.equal(student(batch), student.decoder_features(batch))
+
+
 def test_training_lowers_the_loss() -> None:
     torch.manual_seed(0)
     student, batch = point_transformer(0, 6, size="tiny", groups=32, group_size=8), batch_of(200, 150)

@@ -7,14 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch.nn import functional as F
+from PIL import Image
 
+from pointlift.data.scene import View
 from pointlift.errors import CheckpointError, PointliftError, RecipeError
 from pointlift.registry import TEACHERS
 from pointlift.teachers import ClipCap
+from pointlift.teachers.cache import FeatureCache
 from pointlift.teachers.captions import CaptionWriter
 from pointlift.teachers.clipcap import middle_square
 from pointlift.teachers.mappers import MLPMapper, TransformerMapper, mapper_of
+from pointlift.teachers.pixels import PixelFeatures
+from pointlift.teachers.tokens import TokenSets
 from pointlift.tensor_files import read_tensors
 
 from .towers import save_clip, scramble, write_clip_tokenizer
@@ -138,12 +142,24 @@ def test_random_has_the_true_shapes() -> None:
     assert tuple(teacher.mapper.model[0].weight.shape) == (3840, 512)
 
 
-def test_the_middle_square_is_clip_s() -> None:
-    image = torch.rand(1, 3, 448, 672)
-    resized = F.interpolate(image, size=(224, 336), mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
-    torch.testing.assert_close(middle_square(image, 224), resized[:, :, :, 56:280])
-    tall = torch.rand(1, 3, 448, 224)
-    torch.testing.assert_close(middle_square(tall, 224), tall[:, :, 112:336])
+@pytest.mark.parametrize("size", [(376, 1241), (481, 317), (224, 300)])
+def test_the_middle_square_is_clip_s(size: tuple[int, int]) -> None:
+    """Torchvision's Resize (a long side is cut off to a whole number) and CenterCrop (halves go to even), by PIL."""
+    small = np.random.default_rng(0).integers(0, 255, (12, 16, 3), dtype=np.uint8)
+    image = Image.fromarray(small).resize(size[::-1], Image.Resampling.BICUBIC)
+    height, width = (int(224 * length / min(size)) for length in size)
+    top, left = (round((length - 224) / 2.0) for length in (height, width))
+    expected = image.resize((width, height), Image.Resampling.BICUBIC).crop((left, top, left + 224, top + 224))
+    found = middle_square(torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float() / 255, 224)
+    np.testing.assert_allclose(255 * found[0].permute(1, 2, 0), np.asarray(expected), atol=1.5)  # PIL rounds twice
+
+
+def test_an_image_reaches_clip_with_one_resize(tmp_path: Path, clip_folder: Path) -> None:
+    teacher = ClipCap(source=str(clip_folder), prefix=False)
+    image = np.random.default_rng(0).integers(0, 255, (243, 331, 3), dtype=np.uint8)
+    sets = TokenSets(PixelFeatures(teacher, cache=FeatureCache(tmp_path, teacher)))
+    square = middle_square(torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255, 224)
+    torch.testing.assert_close(sets(View("color", np.eye(3), np.eye(4), image)), teacher.clip.tokens(square)[0])
 
 
 def test_captions_are_the_most_probable_words(tmp_path: Path, clip_folder: Path) -> None:

@@ -34,6 +34,21 @@ def test_no_decay_of_one_dimensional_parameters_and_factors_by_prefix(name: str)
     assert sorted({group["lr"] for group in optimizer.param_groups}) == [0.25, 2.5]
 
 
+def test_a_module_may_name_parameters_that_are_not_decayed() -> None:
+    class Tokens(nn.Module):
+        undecayed = ("mask", "absent")
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.mask, self.other = nn.Parameter(torch.ones(1, 2)), nn.Parameter(torch.ones(1, 2))
+            self.absent = None
+
+    for module, tokens in ((own := Tokens(), own), (nn.Sequential(nn.Linear(2, 2), own := Tokens()), own)):
+        groups = build_optimizer(module, TrainOptions(weight_decay=0.1)).param_groups
+        decays = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
+        assert (decays[id(tokens.mask)], decays[id(tokens.other)]) == (0.0, 0.1)
+
+
 def test_frozen_parameters_are_left_out() -> None:
     module = nn.Linear(2, 2)
     module.bias.requires_grad_(False)

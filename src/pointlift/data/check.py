@@ -72,6 +72,7 @@ def tables(report: dict[str, Any]) -> list[tuple[str, list[str], list[list[str]]
     overview = [
         ["scenes", f"{report['scenes']:,}"],
         ["scenes read", f"{report['scenes_read']:,}"],
+        *([f"frames left out: {what}", f"{count:,}"] for what, count in report["dropped_frames"].items()),
         ["scenes without labels", f"{report['unlabelled_scenes']:,}"],
         ["scenes with a pose", f"{report['scenes_with_pose']:,}"],
         *([f"seconds per scene: {name}", f"{value:.3f}"] for name, value in report["seconds_per_scene"].items()),
@@ -215,6 +216,7 @@ class _Summary:
             "dataset": self.dataset.name,
             "scenes": len(self.dataset),
             "scenes_read": len(self.points),
+            "dropped_frames": dict(getattr(self.dataset, "dropped_frames", {})),
             "points_per_scene": _spread_of(self.points),
             "coordinates": {name: ranges[name] for name in "xyz"},
             "features": {name: ranges[name] for name in self.dataset.feature_names},

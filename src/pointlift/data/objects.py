@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,6 +19,34 @@ NORMALS = ("nx", "ny", "nz")
 """Names of the features of a cloud with normals."""
 HELD_OUT = 10
 """Of the training objects of each class, every one of this many is held out for validation where no split is given."""
+
+
+class StoredObject(NamedTuple):
+    """One object: its name, its class, its file, and its row in it (HDF5 only)."""
+
+    id: str
+    object_class: int
+    path: Path
+    row: int = 0
+
+
+class StoredObjects(Sequence[Scene]):
+    """A data set of objects that are known before any is read."""
+
+    _objects: list[StoredObject]
+
+    @property
+    def ids(self) -> list[str]:
+        """The id of every scene, without reading any."""
+        return [one.id for one in self._objects]
+
+    @property
+    def object_classes(self) -> np.ndarray:
+        """Class (len,) int64 of every object, without reading any."""
+        return np.array([one.object_class for one in self._objects], dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self._objects)
 
 
 def generator(object_id: str, seed: int) -> np.random.Generator:
@@ -75,19 +103,6 @@ def part_of_split(split: str, classes: Sequence[int] | np.ndarray) -> np.ndarray
     """Indices of the training objects that belong to ``train``, ``val`` or ``trainval``."""
     mask = held_out(classes)
     return np.flatnonzero({"train": ~mask, "val": mask}.get(split, np.ones(len(mask), dtype=bool)))
-
-
-def one_of(dataset: str, key: str, value: object, allowed: Iterable[str]) -> None:
-    """Raise a `DataError` unless an option's value is one of those allowed."""
-    names = list(allowed)
-    if value not in names:
-        raise DataError(f"{dataset}: {key} must be one of {', '.join(names)}, not '{value}'")
-
-
-def at_least(dataset: str, key: str, value: int | None, low: int) -> None:
-    """Raise a `DataError` unless an option's value is None or at least this."""
-    if value is not None and value < low:
-        raise DataError(f"{dataset}: {key} must be at least {low}, not {value}")
 
 
 # ---- text

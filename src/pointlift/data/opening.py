@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from pydantic import BaseModel
 
 from pointlift.registry import DATASETS, option_values
+
+_log = logging.getLogger(__name__)
 
 
 def open_dataset(options: BaseModel, without: tuple[str, ...] = (), **changes: Any) -> Any:
@@ -24,4 +27,8 @@ def open_dataset(options: BaseModel, without: tuple[str, ...] = (), **changes: A
     if changes.get("split", given.get("split")) != given.get("split"):
         thinning = getattr(DATASETS.get(name), "subset_options", ())
         given = {key: value for key, value in given.items() if key not in thinning}
-    return DATASETS.build(name, **{**given, **changes})
+    dataset = DATASETS.build(name, **{**given, **changes})
+    dropped = [f"{count:,} with {what}" for what, count in getattr(dataset, "dropped_frames", {}).items() if count]
+    if dropped:
+        _log.info("%s: frames are left out, %s", name, " and ".join(dropped))
+    return dataset

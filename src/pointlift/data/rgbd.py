@@ -198,6 +198,15 @@ def read_depth(path: Path) -> np.ndarray:
     return values.astype(np.uint16)
 
 
+def may_be_empty(path: Path, size: tuple[int, int]) -> bool:
+    """Whether the file of a depth image of this (height, width) is so small that it may hold no reading.
+
+    The bound is half a bit a pixel and 1 KiB: a compressed image without a reading has about a fifth of that at most,
+    a sensor's real one more than twice as much.
+    """
+    return not path.is_file() or path.stat().st_size < size[0] * size[1] // 16 + 1024
+
+
 def read_label_image(path: Path, size: tuple[int, int]) -> np.ndarray:
     """A label image (H, W) int64 of the size of the depth image; palettes are read as their indices."""
     image = _open(path)

@@ -281,7 +281,8 @@ class Dataset(Protocol):
     ``prepare(progress)``, which makes what is made on first use, all at once and in parallel; ``epoch(rng)``, the
     indices of the scenes of one epoch in order, always of the same length (a permutation where it is absent);
     ``prompts``, the names of each class for text encoders; ``min_depth``, metres from which its cameras see (1 if it
-    is absent).
+    is absent); ``image_paths(index)``, the files of a scene's images without the cameras; ``dropped_frames``, how many
+    frames were left out at opening, by what they lack.
     """
 
     name: str

@@ -29,9 +29,6 @@ from pointlift.evaluation.scoring import confusions, majority_row, scored
 from pointlift.registry import PROTOCOLS
 from pointlift.students.base import Student
 
-DECODER = "student, decoder"
-RANDOM_DECODER = "random network, decoder"
-
 Sources = dict[str, tuple[Source, int | None]]
 """What is probed, by name: the features, and the width of the probe's hidden layer."""
 
@@ -83,13 +80,15 @@ def linear_probe(
     options = ProbeOptions(classifier_epochs, minimum_steps, learning_rate, weight_decay, batch_size, class_weights)
     chosen = subset(len(trial.train), fraction)
     per_scene = min(points_per_scene or max_points, max(1, max_points // len(chosen)))
-    sources: Sources = {"student": (student_source(trial.student, trial.device, "student", DECODER), None)}
-    words = {"student": "output of the pretrained student, in eval mode, not normalised"}
-    words[DECODER] = "its features before the head"
+    sources: Sources = {"student": (_student_source(trial, trial.student, "student"), None)}
+    words = _student_in_words(
+        trial.student, "student", "output of the pretrained student, in eval mode, not normalised"
+    )
     if baselines:
         network, network_in_words = random_network(trial, spread(chosen, normalization_scans))
         sources |= _baselines(trial, network, raw_mlp)
-        words |= _baselines_in_words(trial, network_in_words)
+        words |= _student_in_words(network, "random network", network_in_words)
+        words |= raw_source_in_words(tuple(getattr(trial.train, "feature_names", ())))
     results, counts = _learned_rows(trial, sources, chosen, per_scene, options)
     results["majority class"] = majority_row(trial, majority_class(counts))
     protocol = {
@@ -113,9 +112,26 @@ def _learned_rows(
     return results, counts
 
 
+def _student_source(trial: Trial, student: Student, name: str) -> Source:
+    """Output and decoder features, or under one name what is both."""
+    return student_source(student, trial.device, name, _decoder_row(student, name))
+
+
+def _student_in_words(student: Student, name: str, output: str) -> dict[str, str]:
+    decoder = _decoder_row(student, name)
+    if decoder == name:
+        return {name: f"{output}; it has no output layer, so these are its encoder's features"}
+    return {name: output, decoder: "its features before the head"}
+
+
+def _decoder_row(student: Student, name: str) -> str:
+    """The row of a student's features before the output layer, its only row where it has none."""
+    return f"{name}, decoder" if student.out_channels else name
+
+
 def _baselines(trial: Trial, network: Student, raw_mlp: int | None) -> Sources:
     sources: Sources = {
-        "random network": (student_source(network, trial.device, "random network", RANDOM_DECODER), None),
+        "random network": (_student_source(trial, network, "random network"), None),
         "hand-made": (raw_source, None),
     }
     if raw_mlp is not None:
@@ -147,14 +163,6 @@ def _classifier_in_words(raw_mlp: int | None) -> dict[str, str]:
     if raw_mlp is not None:
         words["rows with MLP"] = f"one hidden layer of {raw_mlp} ReLU units in between, all else equal"
     return words
-
-
-def _baselines_in_words(trial: Trial, network_in_words: str) -> dict[str, str]:
-    return {
-        "random network": network_in_words,
-        RANDOM_DECODER: "its features before the head",
-        **raw_source_in_words(tuple(getattr(trial.train, "feature_names", ()))),
-    }
 
 
 class TrainingPoints:

@@ -59,21 +59,21 @@ def reconstruction(
         ``untrained``, ``trained`` and, where the run trained a decoder, ``own``; and ``columns`` for the table.
 
     Raises:
-        RecipeError: the student is no point transformer.
+        RecipeError: the student is no point transformer. DataError: a scene has too few points for its patches.
     """
     encoders = {"student": trial.student, "random network": trial.fresh_student(trial.seed)}
     results: dict[str, dict[str, float]] = {}
     for name, encoder in encoders.items():
         if not isinstance(encoder, PointTransformer):
             raise RecipeError("reconstruction hides patches, which only the student point_transformer has")
-        clouds = _Clouds(trial, points, encoder.groups, hidden_share)
+        clouds = _Clouds(trial, encoder, points, hidden_share)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(trial.seed)
             decoder = PatchDecoder(encoder, decoder_depth).to(trial.device)
-        results[name] = {"untrained": _measured(clouds, encoder, decoder, name)}
-        if steps:
-            _fit(clouds, encoder, decoder, steps, batch_size, learning_rate, name)
-            results[name]["trained"] = _measured(clouds, encoder, decoder, name)
+            results[name] = {"untrained": _measured(clouds, encoder, decoder, name)}
+            if steps:
+                _fit(clouds, encoder, decoder, steps, batch_size, learning_rate, name)
+                results[name]["trained"] = _measured(clouds, encoder, decoder, name)
     own = _own_decoder(trial)
     if own is not None:
         results["student"]["own"] = _measured(clouds, *own, "student")
@@ -88,18 +88,19 @@ def reconstruction(
 class _Clouds:
     """The clouds of a trial in the unit sphere, and which of their patches are hidden."""
 
-    def __init__(self, trial: Trial, points: int, groups: int, hidden_share: float) -> None:
-        self.trial, self.points, self.groups, self.hidden_share = trial, points, groups, hidden_share
+    def __init__(self, trial: Trial, encoder: PointTransformer, points: int, hidden_share: float) -> None:
+        self.trial, self.encoder, self.points, self.hidden_share = trial, encoder, points, hidden_share
 
     def batch(self, scenes: Sequence[Scene], rng: np.random.Generator | None = None) -> tuple[Batch, Tensor, Tensor]:
         """Points and visible and hidden patches; drawn by ``rng``, or by the scene's id."""
         moved, orders = [], []
         for scene in scenes:
+            self.encoder.require_points(scene.id, len(scene))
             own = rng or np.random.default_rng([self.trial.seed, zlib.crc32(scene.id.encode())])
             chosen = scene.select(random_rows(len(scene), self.points, own))
             chosen.points, chosen.views = to_unit_sphere(chosen.points)[0], []
             moved.append(chosen)
-            orders.append(torch.from_numpy(own.permutation(self.groups)))
+            orders.append(torch.from_numpy(own.permutation(self.encoder.groups)))
         batch = Batch.from_scenes(moved).to(self.trial.device)
         visible, hidden = split_patches(torch.stack(orders).to(self.trial.device), self.hidden_share)
         return batch, visible, hidden
@@ -163,8 +164,8 @@ def _in_words(
         "relative to its centre; mean over hidden patches and scenes",
         "untrained": f"a decoder of {depth} blocks with random weights (seed {trial.seed}), as the paper's text has it "
         "for an encoder that was not trained to reconstruct",
-        "trained": f"the same decoder after {steps} steps of AdamW at {rate:g} on {batch_size} training scenes each; "
-        "the encoder is frozen and in evaluation mode",
+        "trained": f"the same decoder after {steps} steps of AdamW at {rate:g} on {batch_size} training scenes each, "
+        "with the student's drop path; the encoder is frozen and in evaluation mode",
         "own": "the decoder that the run itself trained",
         "random network": f"the same encoder with random weights (seed {trial.seed}), with decoders of its own",
         "patch centres": "every point predicted at the centre of its patch: what a decoder that gives zeros would get",

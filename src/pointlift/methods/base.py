@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,14 +21,20 @@ class Method(nn.Module):
     ``learning_rate_factors`` maps prefixes of the names in ``trained`` to factors on the learning rate.
     """
 
-    point_features: ClassVar[bool] = True
-    """Whether the student's output at each point is trained, so that it may be compared with the teacher's features."""
     trained: nn.Module
     learning_rate_factors: dict[str, float]
 
     def __init__(self) -> None:
         super().__init__()
         self.learning_rate_factors = {}
+
+    @classmethod
+    def point_features(cls, **options: Any) -> bool:
+        """Whether a method with these options trains the student's output at each point.
+
+        Only then may it be compared with the teacher's features; otherwise the student is built without output layer.
+        """
+        return True
 
     def prepare(self, scenes: Sequence[Scene], progress: Progress | None = None) -> None:
         """Work that is done once before training, such as filling the feature cache."""

@@ -135,8 +135,6 @@ class Concept(Method):
         min_depth: metres in front of the camera from which a point is seen, for ``target: patches``.
     """
 
-    point_features = False
-
     def __init__(
         self,
         student: Student,
@@ -167,6 +165,17 @@ class Concept(Method):
             raise RecipeError(
                 "the method 'concept' computes its targets once, so images cannot be augmented: image=null"
             )
+        if target == "patches" and not pixel_features.ready:
+            raise RecipeError(
+                "the method 'concept' computes its targets once, and with method.target=patches it needs the cache to "
+                "keep them: cache.enabled=true"
+            )
+        outputs = pixel_features.teacher.dim if self.point_features(target=target) else 0
+        if student.out_channels != outputs:
+            raise RecipeError(
+                f"the student gives {student.out_channels} channels at each point, and with method.target={target} it "
+                f"must be {outputs}"
+            )
         if target == "none" and reconstruction == 0:
             raise RecipeError("method.target is none and method.reconstruction is 0: there is nothing to learn")
         self._frozen = (pixel_features, TokenSets(pixel_features))  # a tuple, so that no part of it is of this module
@@ -184,8 +193,12 @@ class Concept(Method):
             shape,
         )
         # What no loss reaches must not wait for a gradient, or training over several processes stops.
-        student.head.requires_grad_(target == "patches")
         student.norm.requires_grad_(not with_concepts or reconstruction > 0)
+
+    @classmethod
+    def point_features(cls, *, target: str = "tokens", **options: Any) -> bool:
+        """Whether the student's output at each point is trained: only as it learns the patches of images."""
+        return target == "patches"
 
     @property
     def network(self) -> ConceptNetwork:
@@ -218,7 +231,7 @@ class Concept(Method):
         counts = {name: sum(p.numel() for p in part.parameters()) for name, part in parts.items() if part is not None}
         output = sum(p.numel() for p in self.student.head.parameters())
         counts["encoder"] -= output
-        return counts | ({"student's output layer": output} if self.target == "patches" else {})
+        return counts | ({"student's output layer": output} if output else {})
 
     def prepare(self, scenes: Sequence[Scene], progress: Progress | None = None) -> None:
         """Compute the teacher's targets of every image once, and the mean and deviation of the token sets."""
@@ -261,12 +274,7 @@ class Concept(Method):
 
     def chosen(self, scene: Scene, rng: np.random.Generator) -> np.ndarray:
         """Rows (P,) of the scene's points that the network is given."""
-        least = max(self.student.groups, self.student.group_size)
-        if len(scene) < least:
-            raise DataError(
-                f"scene {scene.id} has {len(scene)} points, but {self.student.groups} patches of "
-                f"{self.student.group_size} points need at least {least}"
-            )
+        self.student.require_points(scene.id, len(scene))
         if self.sampling == "farthest" and len(scene) > self.count:
             return farthest_rows(scene.points, self.count, start=int(rng.integers(len(scene))))
         return random_rows(len(scene), self.count, rng)

@@ -217,10 +217,11 @@ def _require_images(scenes: Sequence[Scene], teacher: Teacher, progress: Progres
     views, ids = getattr(scenes, "views", None), getattr(scenes, "ids", None)
     if views is None or ids is None:
         return
+    images = views if teacher.reads_files else getattr(scenes, "image_paths", views)
     seen: list[View] = []
     blind = []
     for index, name in enumerate(ids):
-        own = views(index)
+        own = images(index)
         if not own:
             blind.append(name)
         if teacher.reads_files:

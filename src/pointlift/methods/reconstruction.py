@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from pointlift.losses.chamfer import chamfer
 from pointlift.students.point_transformer import Encoding, PointTransformer
 from pointlift.students.points import Patches
-from pointlift.students.transformer import Block, initialize
+from pointlift.students.transformer import initialize, stack
 
 
 class PatchDecoder(nn.Module):
@@ -18,9 +18,11 @@ class PatchDecoder(nn.Module):
     as in the paper's ablation.
 
     Args:
-        student: whose tokens are decoded; gives width, heads and points of a patch.
+        student: whose tokens are decoded; gives width, heads, drop path and points of a patch.
         depth: blocks.
     """
+
+    undecayed = ("mask_token",)
 
     def __init__(self, student: PointTransformer, depth: int = 3) -> None:
         super().__init__()
@@ -28,7 +30,7 @@ class PatchDecoder(nn.Module):
         assert isinstance(first, int)
         self.group_size = student.group_size
         self.position = nn.Sequential(nn.Linear(3, first), nn.GELU(), nn.Linear(first, dim))
-        self.blocks = nn.ModuleList(Block(dim, heads) for _ in range(depth))
+        self.blocks = stack(depth, dim, heads, student.drop_path)
         self.norm = nn.LayerNorm(dim)
         self.head = nn.Linear(dim, 3 * student.group_size)
         self.mask_token = nn.Parameter(nn.init.trunc_normal_(torch.empty(1, 1, dim), std=0.02))

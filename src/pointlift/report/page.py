@@ -155,6 +155,8 @@ def _pictures(
     if scenes < 1:
         return None, None, "none were asked for"
     shown, best = _pictured(summary, members)
+    if not shown:
+        return None, None, "no student was trained to have features that could be seen beside the teacher's"
     subjects = [(summary["groups"][number]["label"], members[number][0]) for number in shown]
     tasks = summary["groups"][shown[0]]["tasks"]
     try:
@@ -170,14 +172,20 @@ def _without_folders(text: str) -> str:
 
 
 def _pictured(summary: Mapping[str, Any], members: Sequence[Sequence[Run]]) -> tuple[list[int], int]:
-    """Groups that share data and teacher with the first, proper ones if there are any; and the best of them."""
+    """Groups that share data and teacher with the first, proper ones if there are any; and the best of them.
+
+    Groups whose students have no features in the teacher's space are left out, perhaps all.
+    """
     groups = summary["groups"]
     shared = ("data.", "teacher.", "cache.")
 
     def basis(number: int) -> dict[str, Any]:
         return {key: value for key, value in recipe_values(members[number][0]).items() if key.startswith(shared)}
 
-    numbers = [n for n, group in enumerate(groups) if not group["control"]] or list(range(len(groups)))
+    able = [number for number, runs in enumerate(members) if runs[0].parts.point_features]
+    if not able:
+        return [], -1
+    numbers = [number for number in able if not groups[number]["control"]] or able
     alike = [number for number in numbers if basis(number) == basis(numbers[0])]
     task = labelling_task(groups[alike[0]]["tasks"])
 

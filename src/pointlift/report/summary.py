@@ -180,5 +180,5 @@ def _comparability(groups: list[dict[str, Any]]) -> list[str]:
                 tests[task].add("differs within a group")
     varied = sorted(task for task, found in tests.items() if len(found) > 1)
     if varied:
-        notes.append(f"Not all runs were measured on the same test data: {', '.join(varied)}.")
+        notes.append(f"Not all runs were measured on the same test data: {', '.join(map(tables.called, varied))}.")
     return notes

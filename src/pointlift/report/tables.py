@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -84,8 +85,11 @@ def segmentation_tasks(summary: Mapping[str, Any]) -> list[str]:
 
 
 def called(task: str) -> str:
-    """The name of a protocol as it is written in a sentence."""
-    return {"linear-probe": "linear probe", "finetune": "fine-tuning"}.get(task, task)
+    """The name of a result file as it is written in a sentence: its protocol, and how the test data differ."""
+    protocol, *changes = re.split(r"-(?=[\w.]+=)", task)
+    said = [f"no {key}" if value == "None" else f"{key}={value}" for key, value in (c.split("=", 1) for c in changes)]
+    name = {"linear-probe": "linear probe", "finetune": "fine-tuning"}.get(protocol, protocol)
+    return f"{name} ({', '.join(said)})" if said else name
 
 
 def student_row(task: str) -> str:

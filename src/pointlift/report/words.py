@@ -81,7 +81,7 @@ def _measured(summary: Mapping[str, Any]) -> str:
     tasks = tables.segmentation_tasks(summary)
     scans = next((n for group in summary["groups"] if (n := scans_of(group, "test data"))), None)
     where = f"{scans:,} held-out scans" if scans else "held-out scans"
-    ways = [READ_OUT.get(task, f"by {task.replace('=', ' ')}") for task in tasks]
+    ways = [READ_OUT.get(task, f"by {tables.called(task)}") for task in tasks]
     if not ways:
         return "Its features were not yet used to tell classes apart; what was measured is below."
     return f"What its features know of the classes is read out on {where} {joined(ways)}, beside baselines."

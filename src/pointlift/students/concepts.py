@@ -75,6 +75,8 @@ class ConceptExtraction(nn.Module):
         concepts: M, how many queries Q_0 are learned.
     """
 
+    undecayed = ("queries",)
+
     def __init__(self, dim: int, heads: int, concepts: int) -> None:
         super().__init__()
         # As wide as VCT draws them: narrow ones are lost in what they take from the patches, which at first is the same
@@ -129,6 +131,8 @@ class Flatten(nn.Module):
 
 class Pooled(nn.Module):
     """A two-layer MLP of every token, then T learned averages: Y = softmax(A) (GELU(X W₁ + b₁) W₂ + b₂) + O."""
+
+    undecayed = ("offset",)
 
     def __init__(self, tokens: int, dim: int, shape: tuple[int, int], hidden: int) -> None:
         super().__init__()

@@ -17,8 +17,8 @@ from pointlift.registry import STUDENTS
 from pointlift.students.base import Student
 from pointlift.students.normalization import BatchNorm
 from pointlift.students.point_mae import load_point_mae
-from pointlift.students.points import Patches, interpolate, make_patches
-from pointlift.students.transformer import Block, initialize
+from pointlift.students.points import Patches, interpolate, make_patches, require_points
+from pointlift.students.transformer import initialize, stack
 
 Count = Annotated[int, Field(ge=1)]
 Input = Literal["offset", "features"]
@@ -104,7 +104,8 @@ class PointTransformer(Student):
 
     Args:
         in_channels: features per input point.
-        out_channels: D, the width of the output of every point.
+        out_channels: D, the width of the output of every point; 0: no output layer, so that the output is
+            `decoder_features`.
         size: blocks × width, heads, widths of the patch embedding: ``"tiny"`` 4 × 96, 3, (32, 64, 128), ``"small"``
             8 × 192, 3, (64, 128, 256), ``"base"`` 12 × 384, 6, (128, 256, 512) as published.
         groups: patches G of each cloud.
@@ -117,6 +118,8 @@ class PointTransformer(Student):
             it is the first.
         weights: a checkpoint in the layout of Point-MAE to start from (`load_point_mae`).
     """
+
+    undecayed = ("class_token",)
 
     def __init__(
         self,
@@ -138,14 +141,13 @@ class PointTransformer(Student):
         depth, dim, heads, widths = SIZES[size]
         self.in_channels, self.out_channels, self.decoder_channels = in_channels, out_channels, dim
         self.dim, self.depth, self.groups, self.group_size = dim, depth, groups, group_size
-        self.inputs, self.first_centre = tuple(inputs), first_centre
+        self.inputs, self.first_centre, self.drop_path = tuple(inputs), first_centre, drop_path
         channels = sum(3 if kind == "offset" else in_channels for kind in self.inputs)
         self.embedding = PatchEmbedding(channels, widths, dim)
         self.position = nn.Sequential(nn.Linear(3, widths[0]), nn.GELU(), nn.Linear(widths[0], dim))
-        rates = torch.linspace(0, drop_path, depth, device="cpu").tolist()
-        self.blocks = nn.ModuleList(Block(dim, heads, drop_path=rate) for rate in rates)
+        self.blocks = stack(depth, dim, heads, drop_path)
         self.norm = nn.LayerNorm(dim)
-        self.head = nn.Linear(dim, out_channels)
+        self.head = nn.Linear(dim, out_channels) if out_channels else nn.Identity()
         initialize(self)
         self.class_token: nn.Parameter | None = None
         self.class_position: nn.Parameter | None = None
@@ -176,6 +178,10 @@ class PointTransformer(Student):
             self.check(batch)
         generator = torch.default_generator if random else None
         return make_patches(batch, self.groups, self.group_size, generator=generator)
+
+    def require_points(self, name: str, count: int) -> None:
+        """A `DataError` if the cloud ``name`` of ``count`` points has too few for the patches."""
+        require_points(name, count, self.groups, self.group_size)
 
     def encode_patches(self, patches: Patches, visible: Tensor | None = None) -> Encoding:
         """As `encode`, of patches that are made already.

@@ -59,6 +59,12 @@ class Block(nn.Module):
         return x + self.drop_path(self.mlp(self.norm2(x)))
 
 
+def stack(depth: int, dim: int, heads: int, drop_path: float) -> nn.ModuleList:
+    """``depth`` blocks, of which the first never drops a branch, the last at the rate ``drop_path``, linear between."""
+    rates = torch.linspace(0, drop_path, depth, device="cpu").tolist()
+    return nn.ModuleList(Block(dim, heads, drop_path=rate) for rate in rates)
+
+
 def initialize(module: nn.Module) -> None:
     """Weights of linear layers from a normal distribution of deviation 0.02, cut at ±2; no biases (as Point-MAE)."""
     for part in module.modules():

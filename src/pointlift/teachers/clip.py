@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any
 
 import torch
@@ -12,12 +11,10 @@ from torch import Tensor
 
 from pointlift.errors import RecipeError
 from pointlift.registry import TEACHERS
-from pointlift.teachers.base import Teacher, fingerprint_of
+from pointlift.teachers.base import fingerprint_of
 from pointlift.teachers.blocks import as_map, block, value_path
-from pointlift.teachers.hub import build_network, find, lasting_settings, normalisation
-from pointlift.teachers.templates import CLIP_TEMPLATES
-from pointlift.teachers.text import TextEncoder
-from pointlift.teachers.transformers_import import import_transformers
+from pointlift.teachers.hub import lasting_settings
+from pointlift.teachers.image_text import ImageTextTeacher
 
 if TYPE_CHECKING:
     from pointlift.data.scene import View
@@ -27,7 +24,7 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 @TEACHERS.register("clip")
-class CLIP(Teacher):
+class CLIP(ImageTextTeacher):
     """Dense features of a CLIP vision transformer (ViT-B/32, B/16, L/14 …) in the space of its text, as in MaskCLIP.
 
     The last block mixes nothing between patches: with x its input, ``y = x + out_proj(v_proj(norm1(x)))`` in place of
@@ -49,10 +46,6 @@ class CLIP(Teacher):
         RecipeError: a network that is not a CLIP vision transformer.
     """
 
-    templates = CLIP_TEMPLATES
-    mean: Tensor
-    std: Tensor
-
     def __init__(
         self,
         *,
@@ -63,39 +56,14 @@ class CLIP(Teacher):
         download: bool = False,
     ) -> None:
         super().__init__()
-        folder, config = find(source, random=random, download=download)
-        config = _vision_config(config, str(folder or source))
-        network = import_transformers().CLIPVisionModelWithProjection
-        model: Any = build_network(network, folder, config, random_seed if random else None, _unused)
+        options = {"source": source, "random": random, "random_seed": random_seed, "download": download}
+        model, config = self._open(_vision_config, CLIP_MEAN, CLIP_STD, **options)
         self.vision, self.projection = model.vision_model, model.visual_projection
-        mean, std = normalisation(folder, CLIP_MEAN, CLIP_STD)
-        self.register_buffer("mean", mean)
-        self.register_buffer("std", std)
         self.heads = int(config.num_attention_heads)
         self.residual = residual
         self.dim, self.stride = int(config.projection_dim), int(config.patch_size)
         self.freeze()
         self.fingerprint = fingerprint_of(self, residual=residual, config=lasting_settings(config))
-        self._text_options: dict[str, Any] = {
-            "source": source,
-            "random": random,
-            "random_seed": random_seed,
-            "download": download,
-        }
-
-    @cached_property
-    def text(self) -> TextEncoder:
-        """The text side, read when it is first needed; no part of the teacher's own weights and fingerprint."""
-        return TextEncoder(**self._text_options)
-
-    def embed_text(self, prompts: Sequence[str]) -> Tensor:
-        """Text embeddings (C, D) of C prompts, projected and not normalised, on the teacher's device.
-
-        Raises:
-            CheckpointError: the source has no tokenizer, or its text weights do not load.
-            RecipeError: a prompt that is too long.
-        """
-        return self.text.to(self.device).embed(prompts)
 
     def tokens(self, images: Tensor, views: Sequence[View] | None = None) -> Tensor:
         """The embedding (B, 1, D) of each image as a whole: its class token, projected and not normalised."""
@@ -136,7 +104,3 @@ def _vision_config(config: Any, source: str) -> Any:
             "give one in transformers' format, such as openai/clip-vit-base-patch16; CLIP's ResNets have no form there"
         )
     return config
-
-
-def _unused(key: str) -> bool:
-    return key.endswith("position_ids")  # a buffer that older checkpoints hold

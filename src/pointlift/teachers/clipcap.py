@@ -30,8 +30,8 @@ SIDE = 224
 class ClipCap(Teacher):
     """ClipCap's prefix of an image: CLIP's image embedding, not normalised, through a published mapper.
 
-    The image is resized to 224 pixels on its short side and its middle square taken, as CLIP's preprocessing does.
-    There are no dense features; for those choose the teacher clip.
+    An image of any size is resized once, to 224 pixels on its short side, and its middle square taken, as CLIP's
+    preprocessing does. There are no dense features; for those choose the teacher clip.
 
     Args:
         source: CLIP, a local folder in transformers' format or a hub id; the published mappers for 512 values belong to
@@ -69,9 +69,9 @@ class ClipCap(Teacher):
         if prefix:
             self.mapper = _random(random_mapper, self.clip.dim, random_seed) if random else _read(mapper, self.clip.dim)
         self.token_shape = (1, self.clip.dim) if self.mapper is None else self.mapper.shape
-        self.dim, self.stride = self.token_shape[1], self.clip.stride
+        self.dim, self.stride = self.token_shape[1], 1  # images come at their own size and are resized once, here
         self.freeze()
-        self.fingerprint = fingerprint_of(self, clip=self.clip.fingerprint, side=SIDE)
+        self.fingerprint = fingerprint_of(self, clip=self.clip.fingerprint, side=SIDE, resized="once")
 
     def tokens(self, images: Tensor, views: Sequence[View] | None = None) -> Tensor:
         """The prefixes (B, P, W) of images: 10 × 768 of the published MLP mapper."""
@@ -100,16 +100,18 @@ class ClipCap(Teacher):
 
 
 def middle_square(images: Tensor, side: int) -> Tensor:
-    """Images (B, 3, H, W) with their short side resized to ``side`` (bicubic, antialiased), and the middle of them."""
-    height, width = images.shape[2:]
-    factor = side / min(height, width)
-    size = max(side, round(height * factor)), max(side, round(width * factor))
+    """Images (B, 3, H, W) with their short side resized to ``side`` (bicubic, antialiased), and the middle of them.
+
+    Sizes are rounded as by torchvision, with which CLIP's own code prepares images.
+    """
+    short = min(images.shape[2:])
+    size = tuple(side * length // short for length in images.shape[2:])
     resized = (
         images
-        if size == (height, width)
+        if size == images.shape[2:]
         else functional.interpolate(images, size=size, mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
     )
-    top, left = (size[0] - side) // 2, (size[1] - side) // 2
+    top, left = (round((length - side) / 2) for length in size)
     return resized[:, :, top : top + side, left : left + side]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any
 
 import torch
@@ -13,23 +12,20 @@ from torch.nn import functional as F
 
 from pointlift.errors import RecipeError
 from pointlift.registry import TEACHERS
-from pointlift.teachers.base import Teacher, fingerprint_of
+from pointlift.teachers.base import fingerprint_of
 from pointlift.teachers.blocks import as_map, block
-from pointlift.teachers.hub import build_network, find, lasting_settings, normalisation
-from pointlift.teachers.templates import CLIP_TEMPLATES
-from pointlift.teachers.text import TextEncoder
-from pointlift.teachers.transformers_import import import_transformers
+from pointlift.teachers.hub import lasting_settings
+from pointlift.teachers.image_text import ImageTextTeacher
 
 if TYPE_CHECKING:
     from pointlift.data.scene import View
 
 SIGLIP_MEAN = SIGLIP_STD = (0.5, 0.5, 0.5)
-
-_NETWORKS = {"siglip_vision_model": "SiglipVisionModel", "siglip2_vision_model": "Siglip2VisionModel"}
+_TOWERS = ("siglip_vision_model", "siglip2_vision_model")
 
 
 @TEACHERS.register("siglip")
-class SigLIP(Teacher):
+class SigLIP(ImageTextTeacher):
     """Dense features of SigLIP or SigLIP 2 in the space of its text, by the value path of its pooling head.
 
     The head lets a learned probe attend to all patches. Here each patch x (after the final norm) goes through it alone,
@@ -50,10 +46,6 @@ class SigLIP(Teacher):
         RecipeError: a network that is not a SigLIP, or one without a pooling head.
     """
 
-    templates = CLIP_TEMPLATES
-    mean: Tensor
-    std: Tensor
-
     def __init__(
         self,
         *,
@@ -63,39 +55,14 @@ class SigLIP(Teacher):
         download: bool = False,
     ) -> None:
         super().__init__()
-        folder, config = find(source, random=random, download=download)
-        config = _vision_config(config, str(folder or source))
-        network = getattr(import_transformers(), _NETWORKS[config.model_type])
-        model = build_network(network, folder, config, random_seed if random else None, _unused)
+        options = {"source": source, "random": random, "random_seed": random_seed, "download": download}
+        model, config = self._open(_vision_config, SIGLIP_MEAN, SIGLIP_STD, **options)
         self.vision: Any = getattr(model, "vision_model", model)  # a part of its own before version 5 of transformers
-        mean, std = normalisation(folder, SIGLIP_MEAN, SIGLIP_STD)
-        self.register_buffer("mean", mean)
-        self.register_buffer("std", std)
         self.heads = int(config.num_attention_heads)
         self.naflex = config.model_type == "siglip2_vision_model"
         self.dim, self.stride = int(config.hidden_size), int(config.patch_size)
         self.freeze()
         self.fingerprint = fingerprint_of(self, config=lasting_settings(config))
-        self._text_options: dict[str, Any] = {
-            "source": source,
-            "random": random,
-            "random_seed": random_seed,
-            "download": download,
-        }
-
-    @cached_property
-    def text(self) -> TextEncoder:
-        """The text side, read when it is first needed; no part of the teacher's own weights and fingerprint."""
-        return TextEncoder(**self._text_options)
-
-    def embed_text(self, prompts: Sequence[str]) -> Tensor:
-        """Text embeddings (C, D) of C prompts, not normalised, on the teacher's device.
-
-        Raises:
-            CheckpointError: the source has no tokenizer, or its text weights do not load.
-            RecipeError: a prompt that is too long.
-        """
-        return self.text.to(self.device).embed(prompts)
 
     def tokens(self, images: Tensor, views: Sequence[View] | None = None) -> Tensor:
         """The embedding (B, 1, D) of each image as a whole, pooled by the head and not normalised."""
@@ -145,7 +112,7 @@ def _embed_naflex(embeddings: Any, images: Tensor, side: int) -> Tensor:
 def _vision_config(config: Any, source: str) -> Any:
     if config.model_type in ("siglip", "siglip2"):
         config = config.vision_config
-    if config.model_type not in _NETWORKS or not isinstance(config.patch_size, int):
+    if config.model_type not in _TOWERS or not isinstance(config.patch_size, int):
         raise RecipeError(
             f"teacher.source: '{source}' is not a SigLIP (its model type is '{config.model_type}'); "
             "give one in transformers' format, such as google/siglip2-base-patch16-224"
@@ -156,7 +123,3 @@ def _vision_config(config: Any, source: str) -> Any:
             "give one that has, such as google/siglip2-base-patch16-224"
         )
     return config
-
-
-def _unused(key: str) -> bool:
-    return key.endswith("position_ids")  # a buffer that older checkpoints hold

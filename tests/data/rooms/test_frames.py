@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-import errno
 import json
 import logging
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -120,23 +118,6 @@ def test_a_frame_of_another_version_is_not_taken_for_this_one(tmp_path, monkeypa
     frames.make(spec)
     monkeypatch.setattr(frames, "GENERATOR_VERSION", frames.GENERATOR_VERSION + 1)
     assert not frames.intact(spec)
-
-
-def test_no_room_on_the_disk_is_said_before_anything_is_made(tmp_path, monkeypatch):
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(1, 1, 1000))
-    with pytest.raises(DataError, match=r"1 frames need about .* MB and the disk has .* MB left"):
-        frames.make(spec_in(tmp_path))
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_disk_that_fills_up_is_one_sentence_and_leaves_nothing(tmp_path, monkeypatch):
-    def full(self, data):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(DataError, match="the disk is full; make room or choose another folder"):
-        frames.make(spec_in(tmp_path))
-    assert list(tmp_path.rglob(".*")) == []
 
 
 def test_the_estimate_of_space_is_enough_and_not_wild(tmp_path):

@@ -162,6 +162,11 @@ class Mixture(Sequence[Scene]):
         _, data, place = self._find(index)
         return data.views(place) if hasattr(data, "views") else data[place].views
 
+    def image_paths(self, index: int) -> list[Path | None]:
+        """The image files of scene ``index``, without its cameras where its data set can do that."""
+        _, data, place = self._find(index)
+        return data.image_paths(place) if hasattr(data, "image_paths") else [view.path for view in self.views(index)]
+
     def prepare(self, progress: Callable[[str, int, int], None] | None = None) -> None:
         """Let the parts make what they make on first use."""
         for data in self.parts.values():

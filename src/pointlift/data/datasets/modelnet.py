@@ -8,15 +8,16 @@ Layouts: ``CLASS/{train,test}/*.off`` (modelnet.cs.princeton.edu); ``CLASS/CLASS
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
 
 from pointlift.data import objects
 from pointlift.data.mesh import read_off, sample_surface
+from pointlift.data.objects import StoredObject, StoredObjects
+from pointlift.data.options import at_least, one_of
 from pointlift.data.scene import Scene
 from pointlift.errors import DataError
 from pointlift.registry import DATASETS
@@ -33,32 +34,28 @@ FOLDERS = ("", "ModelNet40", "ModelNet10", "modelnet40_normal_resampled", "model
 """Folders below the root in which a layout is looked for, as the archives unpack."""
 SAMPLED = 8192  # points of a mesh, unless another number is asked for
 
-Split = Literal["train", "val", "trainval", "test"]
-Layout = Literal["auto", "off", "txt", "hdf5"]
-Points = Annotated[int, Field(ge=1, le=1_000_000)] | None
 
-
-class _Object(NamedTuple):
-    """One object: its name, its class, its file, and its row in it (HDF5 only)."""
-
-    id: str
-    object_class: int
-    path: Path
-    row: int = 0
-
-
-class _ModelNet(Sequence[Scene]):
+class _ModelNet(StoredObjects):
     """What both data sets are; only the classes differ."""
 
     name: str
     object_names: tuple[str, ...]
     class_names: tuple[str, ...] = ()
 
-    def __init__(self, root: Path, split: str, layout: str, points: int | None, seed: int, normals: bool) -> None:
-        objects.one_of(self.name, "split", split, ("train", "val", "trainval", "test"))
-        objects.one_of(self.name, "layout", layout, ("auto", *_READERS))
-        objects.at_least(self.name, "points", points, 1)
-        objects.at_least(self.name, "seed", seed, 0)
+    def __init__(
+        self,
+        *,
+        root: Path,
+        split: Literal["train", "val", "trainval", "test"] = "train",
+        layout: Literal["auto", "off", "txt", "hdf5"] = "auto",
+        points: Annotated[int, Field(ge=1, le=1_000_000)] | None = None,
+        seed: Annotated[int, Field(ge=0)] = 0,
+        normals: bool = False,
+    ) -> None:
+        one_of(self.name, "split", split, ("train", "val", "trainval", "test"))
+        one_of(self.name, "layout", layout, ("auto", *_READERS))
+        at_least(self.name, "points", points, 1)
+        at_least(self.name, "seed", seed, 0)
         self.split, self.points, self.seed, self.normals = split, points, seed, normals
         self.feature_names = objects.NORMALS if normals else ()
         self.layout, self.root = _found(Path(root).expanduser(), layout, self.name)
@@ -75,19 +72,6 @@ class _ModelNet(Sequence[Scene]):
                 f"object of a class, and there are {len(official)} training objects"
             )
 
-    @property
-    def ids(self) -> list[str]:
-        """The id of every scene, without reading any."""
-        return [one.id for one in self._objects]
-
-    @property
-    def object_classes(self) -> np.ndarray:
-        """Class (len,) int64 of every object, without reading any."""
-        return np.array([one.object_class for one in self._objects], dtype=np.int64)
-
-    def __len__(self) -> int:
-        return len(self._objects)
-
     def __getitem__(self, index: int) -> Scene:  # type: ignore[override]
         one = self._objects[index]
         if self.layout == "off":
@@ -102,7 +86,7 @@ class _ModelNet(Sequence[Scene]):
             scene = self._scene(one, objects.read_hdf5(one.path, "data", one.row), normals, "y")
         return objects.thinned(scene, self.points, self.seed)
 
-    def _scene(self, one: _Object, points: np.ndarray, normals: np.ndarray | None, up_axis: str) -> Scene:
+    def _scene(self, one: StoredObject, points: np.ndarray, normals: np.ndarray | None, up_axis: str) -> Scene:
         return objects.object_scene(
             points,
             normals if self.normals else None,
@@ -139,18 +123,6 @@ class ModelNet40(_ModelNet):
     name = "modelnet40"
     object_names = MODELNET40
 
-    def __init__(
-        self,
-        *,
-        root: Path,
-        split: Split = "train",
-        layout: Layout = "auto",
-        points: Points = None,
-        seed: Annotated[int, Field(ge=0)] = 0,
-        normals: bool = False,
-    ) -> None:
-        super().__init__(root, split, layout, points, seed, normals)
-
 
 @DATASETS.register("modelnet10")
 class ModelNet10(_ModelNet):
@@ -173,18 +145,6 @@ class ModelNet10(_ModelNet):
 
     name = "modelnet10"
     object_names = MODELNET10
-
-    def __init__(
-        self,
-        *,
-        root: Path,
-        split: Split = "train",
-        layout: Layout = "auto",
-        points: Points = None,
-        seed: Annotated[int, Field(ge=0)] = 0,
-        normals: bool = False,
-    ) -> None:
-        super().__init__(root, split, layout, points, seed, normals)
 
 
 def _found(root: Path, layout: str, dataset: str) -> tuple[str, Path]:
@@ -222,7 +182,7 @@ def _is_hdf5(folder: Path, dataset: str) -> bool:
     )
 
 
-def _read_off_layout(root: Path, dataset: str, names: tuple[str, ...], part: str) -> list[_Object]:
+def _read_off_layout(root: Path, dataset: str, names: tuple[str, ...], part: str) -> list[StoredObject]:
     """Meshes of the classes that are on disk; any subset of classes and objects will do."""
     found = []
     for object_class, name in enumerate(names):
@@ -232,20 +192,20 @@ def _read_off_layout(root: Path, dataset: str, names: tuple[str, ...], part: str
         if not (folder / part).is_dir():
             raise DataError(f"{folder}: the class has no folder '{part}'; the layout is CLASS/train and CLASS/test")
         files = sorted(path for path in (folder / part).glob("*.off") if not path.name.startswith("."))
-        found += [_Object(path.stem, object_class, path) for path in files]
+        found += [StoredObject(path.stem, object_class, path) for path in files]
     if not found:
         raise DataError(f"{root}: no class has meshes (*.off) in its folder '{part}'")
     return found
 
 
-def _read_txt_layout(root: Path, dataset: str, names: tuple[str, ...], part: str) -> list[_Object]:
+def _read_txt_layout(root: Path, dataset: str, names: tuple[str, ...], part: str) -> list[StoredObject]:
     listing = root / f"{dataset}_{part}.txt"
     found = []
     for line in objects.read_lines(listing):
         name = line.rsplit("_", 1)[0]
         if name not in names:
             raise DataError(f"{listing}: '{line}' begins with no class of {dataset}; an entry is such as chair_0001")
-        found.append(_Object(line, names.index(name), root / name / f"{line}.txt"))
+        found.append(StoredObject(line, names.index(name), root / name / f"{line}.txt"))
     if not found:
         raise DataError(f"{listing}: the list is empty")
     missing = [one for one in found if not one.path.is_file()]
@@ -257,7 +217,7 @@ def _read_txt_layout(root: Path, dataset: str, names: tuple[str, ...], part: str
     return sorted(found)
 
 
-def _read_hdf5_layout(root: Path, dataset: str, names: tuple[str, ...], part: str) -> list[_Object]:
+def _read_hdf5_layout(root: Path, dataset: str, names: tuple[str, ...], part: str) -> list[StoredObject]:
     if (root / "shape_names.txt").is_file():
         stored = tuple(objects.read_lines(root / "shape_names.txt"))
         if stored != MODELNET40:
@@ -272,7 +232,7 @@ def _read_hdf5_layout(root: Path, dataset: str, names: tuple[str, ...], part: st
         for row, stored_class in enumerate(classes):
             name = MODELNET40[stored_class]
             if name in names:
-                found.append(_Object(f"{path.stem}/{row:04d}", names.index(name), path, row))
+                found.append(StoredObject(f"{path.stem}/{row:04d}", names.index(name), path, row))
     if not found:
         raise DataError(f"{root / f'{part}_files.txt'}: the files that it lists have no object of {dataset}")
     return found

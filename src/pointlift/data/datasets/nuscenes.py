@@ -157,16 +157,23 @@ class NuScenes(Sequence[Scene]):
     def views(self, index: int) -> list[View]:
         """The views of scene ``index``, without reading its points."""
         frame, tables = self._frames[index], self._index
+        global_from_points = self._global_from_lidar(frame)
         views = []
-        for channel in self.cameras:
+        for channel, path in zip(self.cameras, self.image_paths(index), strict=True):
             record = tables.slots[channel][frame]
-            path = self.root / tables.file(record)
-            if not path.exists():
-                raise self._absent(path)
-            camera_from_points = poses.inverse(tables.global_from_sensor(record)) @ self._global_from_lidar(frame)
+            camera_from_points = poses.inverse(tables.global_from_sensor(record)) @ global_from_points
             K = tables.intrinsics[tables.records.calibration[record]].copy()
             views.append(View(channel, K, camera_from_points, path))
         return views
+
+    def image_paths(self, index: int) -> list[Path]:
+        """The image files of scene ``index``, without its cameras; a `DataError` if one is not there."""
+        frame, tables = self._frames[index], self._index
+        paths = [self.root / tables.file(tables.slots[channel][frame]) for channel in self.cameras]
+        for path in paths:
+            if not path.exists():
+                raise self._absent(path)
+        return paths
 
     def pose(self, index: int) -> np.ndarray:
         """First keyframe from this one (4, 4): takes points of scene ``index`` to the LiDAR's frame there."""

@@ -59,6 +59,10 @@ class RGBD(Sequence[Scene]):
     camera sees. The folder is a sequence, or holds sequences, at most two levels down. The last frames of every
     sequence are its validation frames, after a gap in which the camera moves on.
 
+    Frames without depth are dropped and counted in ``dropped_frames``, after the split is made, which they do not move.
+    Only depth images whose file is too small to hold much are looked at for that (`rgbd.may_be_empty`): one that is
+    stored without compression, or full of readings out of range, is an error when it is read.
+
     Args:
         root: the folder; ``~`` is the home folder.
         split: train, val, or all frames.
@@ -134,6 +138,8 @@ class RGBD(Sequence[Scene]):
         first = self._frames[0]
         sizes = rgbd.image_size(first.depth), rgbd.image_size(first.color)
         rgbd.check_sizes(*sizes, self._rig, first.depth, first.color)
+        self.dropped_frames = {"no depth": 0}
+        self._drop_empty(sizes[0])
 
     @property
     def ids(self) -> list[str]:
@@ -175,6 +181,21 @@ class RGBD(Sequence[Scene]):
         if frame.pose is None:
             raise DataError(f"{frame.depth}: the sequence has no poses; 'pose' is the pattern of their files")
         return rgbd.read_pose(frame.pose)
+
+    def _drop_empty(self, size: tuple[int, int]) -> None:
+        """Drop the frames without depth; ``size`` is that of the first depth image."""
+        kept = [frame for frame in self._frames if not rgbd.may_be_empty(frame.depth, size) or self._measures(frame)]
+        if not kept:
+            raise DataError(
+                f"{self.root}: none of the {len(self._frames)} frames of split '{self.split}' has a depth between "
+                f"{self._code.min_depth:g} and {self._code.max_depth:g} m; are depth_scale and the depth images right?"
+            )
+        self.dropped_frames["no depth"] = len(self._frames) - len(kept)
+        self._frames = kept
+
+    def _measures(self, frame: _Frame) -> bool:
+        depth = self._code.metres(rgbd.read_depth(frame.depth))
+        return bool(depth[:: self.stride, :: self.stride].any())
 
     def _view(self, frame: _Frame) -> View:
         return View("color", self._rig.color_intrinsics, self._rig.color_from_depth.copy(), frame.color)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import os
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,22 +9,20 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
+from pointlift.data.options import cache_folder, image_sides, one_of, within
 from pointlift.data.rooms import frames
 from pointlift.data.rooms.classes import BOX_NAMES, CLASSES, NAMES
 from pointlift.data.rooms.frames import GENERATOR_VERSION, VIEW, FrameSpec
 from pointlift.data.rooms.path import MOMENTS
 from pointlift.data.rooms.world import KINDS
 from pointlift.data.scene import Scene, View
-from pointlift.data.street import workers
-from pointlift.errors import DataError, nearest
+from pointlift.data.street.workers import make_missing
 from pointlift.registry import DATASETS
 
 SPLITS = {"train": (60, 8), "val": (12, 4), "test": (12, 4)}
 """Default number of rooms and of frames of each."""
 MOST_ROOMS = 10_000
 _DIGITS = (8, 8, MOST_ROOMS)  # of splits, kinds and numbers in the seed of a room; more may come
-
-_log = logging.getLogger(__name__)
 
 Pixels = Annotated[int, Field(ge=16, le=4096)]
 
@@ -112,21 +107,18 @@ class Rooms(Sequence[Scene]):
         image_size: tuple[Pixels, Pixels] = (192, 256),
         workers: Annotated[int, Field(ge=0)] | None = None,
     ) -> None:
-        _check("split", split, SPLITS)
-        _check("kind", kind, ("frames", "scenes"))
-        _check("room", room, ("mixed", *KINDS))
+        one_of(self.name, "split", split, SPLITS)
+        one_of(self.name, "kind", kind, ("frames", "scenes"))
+        one_of(self.name, "room", room, ("mixed", *KINDS))
         usual = SPLITS[split]
-        self._rooms = _within("rooms", usual[0] if rooms is None else rooms, 1, MOST_ROOMS)
-        self._frames = _within("frames", usual[1] if frames is None else frames, 1, MOMENTS)
-        self.seed = _within("seed", seed, 0, 99_999)
-        self.points = _within("points", points, 100, 1_000_000)
+        self._rooms = within(self.name, "rooms", usual[0] if rooms is None else rooms, 1, MOST_ROOMS)
+        self._frames = within(self.name, "frames", usual[1] if frames is None else frames, 1, MOMENTS)
+        self.seed = within(self.name, "seed", seed, 0, 99_999)
+        self.points = within(self.name, "points", points, 100, 1_000_000)
         self.split, self.kind, self.room = split, kind, room
-        height, width = image_size
-        self.image_size = _within("image_size", height, 16, 4096), _within("image_size", width, 16, 4096)
+        self.image_size = image_sides(self.name, image_size)
         self.workers = workers
-        self.root = Path.home() / ".cache" / "pointlift" / "rooms" if root is None else Path(root).expanduser()
-        if self.root.exists() and not self.root.is_dir():
-            raise DataError(f"{self.root}: this is a file; root is the folder in which rooms are kept")
+        self.root = cache_folder(self.name, root)
         moments = [place * MOMENTS // self._frames for place in range(self._frames)]
         self._specs = [[self._spec(number, moment) for moment in moments] for number in range(self._rooms)]
         self._clouds = [self._spec(number, -1) for number in range(self._rooms)]
@@ -185,40 +177,14 @@ class Rooms(Sequence[Scene]):
     def label_image(self, index: int, view: str = VIEW) -> np.ndarray:
         """Class (H, W) int64 of what each pixel of a view of scene ``index`` shows, -1 for what is ignored."""
         views = {one.name: one for one in self.views(index)}
-        _check("view", view, list(views))
+        one_of(self.name, "view", view, list(views))
         return frames.label_image(views[view])
 
     def prepare(self, progress: Callable[[str, int, int], None] | None = None) -> dict[str, Any]:
-        """Make all frames, and the clouds of whole rooms, that are not in the cache yet, in parallel.
-
-        Args:
-            progress: called with what is being done, and how many are done of how many.
-
-        Returns:
-            ``made`` frames and clouds, the ``seconds`` that took, and ``frames_per_second`` (0 if nothing was made).
-
-        Raises:
-            DataError: there is no room for them, or the folder cannot be written.
-        """
-        start = time.perf_counter()
+        """Make all frames that are not in the cache yet, and the clouds of whole rooms; see `make_missing`."""
         clouds = [[spec] if self.kind == "scenes" else [] for spec in self._clouds]
         wanted = [spec for cloud, specs in zip(clouds, self._specs, strict=True) for spec in cloud + specs]
-        missing = [spec for spec in wanted if not frames.intact(spec)]
-        frames.remove_stale(self.root)
-        frames.check_space(missing)
-        made = 0
-
-        def one_more() -> None:
-            nonlocal made
-            made += 1
-            if progress is not None:
-                progress("rooms", made, len(missing))
-
-        workers.make_all(missing, _cores() if self.workers is None else self.workers, one_more)
-        seconds = time.perf_counter() - start
-        if made:
-            _log.info("rooms: %d frames made in %.0f s, %.1f a second", made, seconds, made / seconds)
-        return {"made": made, "seconds": seconds, "frames_per_second": made / seconds if made else 0.0}
+        return make_missing(wanted, self.root, self.workers, "rooms", progress)
 
 
 def _room_seed(seed: int, split: str, kind: str, number: int) -> int:
@@ -227,20 +193,3 @@ def _room_seed(seed: int, split: str, kind: str, number: int) -> int:
     for value, count in zip(parts, _DIGITS, strict=True):
         seed = seed * count + value
     return seed
-
-
-def _check(key: str, value: object, allowed: Sequence[object] | dict[str, Any]) -> None:
-    if value not in allowed:
-        close = nearest(str(value), [str(one) for one in allowed])
-        raise DataError(f"rooms: {key} must be one of {', '.join(map(str, allowed))}, not '{value}'{close}")
-
-
-def _within(key: str, value: int, low: int, high: int) -> int:
-    if not low <= value <= high:
-        raise DataError(f"rooms: {key} must be from {low} to {high}, not {value}")
-    return value
-
-
-def _cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -14,6 +14,7 @@ import numpy as np
 from pydantic import Field
 
 from pointlift.data import objects
+from pointlift.data.options import at_least, one_of
 from pointlift.data.scene import Scene
 from pointlift.errors import DataError
 from pointlift.registry import DATASETS
@@ -68,10 +69,10 @@ class ScanObjectNN(Sequence[Scene]):
         points: Annotated[int, Field(ge=1, le=1_000_000)] | None = None,
         seed: Annotated[int, Field(ge=0)] = 0,
     ) -> None:
-        objects.one_of(self.name, "split", split, ("train", "val", "trainval", "test"))
-        objects.one_of(self.name, "variant", variant, VARIANTS)
-        objects.at_least(self.name, "points", points, 1)
-        objects.at_least(self.name, "seed", seed, 0)
+        one_of(self.name, "split", split, ("train", "val", "trainval", "test"))
+        one_of(self.name, "variant", variant, VARIANTS)
+        at_least(self.name, "points", points, 1)
+        at_least(self.name, "seed", seed, 0)
         if split == "val" and variant != "plain":
             raise DataError(
                 f"scanobjectnn: variant '{variant}' has no split 'val': its copies of one object are not marked, so "

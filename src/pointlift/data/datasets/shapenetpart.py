@@ -8,14 +8,15 @@ Layouts: ``synsetoffset2category.txt``, ``train_test_split/shuffled_{train,val,t
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
 
 from pointlift.data import objects
+from pointlift.data.objects import StoredObject, StoredObjects
+from pointlift.data.options import at_least, one_of
 from pointlift.data.scene import Scene
 from pointlift.errors import DataError
 from pointlift.files import read_bytes
@@ -47,17 +48,8 @@ FOLDERS = ("", "shapenetcore_partanno_segmentation_benchmark_v0_normal", "hdf5_d
 _SYNSETS = {synset: index for index, (_, synset, _) in enumerate(CATEGORIES)}
 
 
-class _Object(NamedTuple):
-    """One object: its name, its category, its file, and its row in it (HDF5 only)."""
-
-    id: str
-    object_class: int
-    path: Path
-    row: int = 0
-
-
 @DATASETS.register("shapenetpart")
-class ShapeNetPart(Sequence[Scene]):
+class ShapeNetPart(StoredObjects):
     """ShapeNetPart: 16,881 models of 16 categories with 50 parts; official split 12,137 / 1,870 / 2,874.
 
     ``trainval`` is the union of train and val, on which most published results are trained. Points are as stored; the
@@ -95,12 +87,12 @@ class ShapeNetPart(Sequence[Scene]):
         seed: Annotated[int, Field(ge=0)] = 0,
         normals: bool = False,
     ) -> None:
-        objects.one_of(self.name, "split", split, ("train", "val", "trainval", "test"))
-        objects.one_of(self.name, "layout", layout, ("auto", *_READERS))
-        objects.at_least(self.name, "points", points, 1)
-        objects.at_least(self.name, "seed", seed, 0)
+        one_of(self.name, "split", split, ("train", "val", "trainval", "test"))
+        one_of(self.name, "layout", layout, ("auto", *_READERS))
+        at_least(self.name, "points", points, 1)
+        at_least(self.name, "seed", seed, 0)
         for category in categories or ():
-            objects.one_of(self.name, "categories", category, self.object_names)
+            one_of(self.name, "categories", category, self.object_names)
         self.split, self.points, self.seed, self.normals = split, points, seed, normals
         self.layout, self.root = _found(Path(root).expanduser(), layout)
         if normals and self.layout == "hdf5":
@@ -112,19 +104,6 @@ class ShapeNetPart(Sequence[Scene]):
         self._objects = [one for one in found if self.object_names[one.object_class] in wanted]
         if not self._objects:
             raise DataError(f"{self.root}: split '{split}' has no objects of the categories {', '.join(wanted)}")
-
-    @property
-    def ids(self) -> list[str]:
-        """The id of every scene, without reading any."""
-        return [one.id for one in self._objects]
-
-    @property
-    def object_classes(self) -> np.ndarray:
-        """Class (len,) int64 of every object, without reading any."""
-        return np.array([one.object_class for one in self._objects], dtype=np.int64)
-
-    def __len__(self) -> int:
-        return len(self._objects)
 
     def __getitem__(self, index: int) -> Scene:  # type: ignore[override]
         one = self._objects[index]
@@ -141,7 +120,7 @@ class ShapeNetPart(Sequence[Scene]):
         self._check_parts(scene, one)
         return self._thinned(scene)
 
-    def _check_parts(self, scene: Scene, one: _Object) -> None:
+    def _check_parts(self, scene: Scene, one: StoredObject) -> None:
         """Raise a `DataError` unless every point has a part of the object's category."""
         category = self.object_names[one.object_class]
         parts = self.parts_of[category]
@@ -172,7 +151,7 @@ def _found(root: Path, layout: str) -> tuple[str, Path]:
     raise DataError(f"{root}: no release of ShapeNetPart is there; it would have {needed}")
 
 
-def _read_txt_layout(root: Path, part: str) -> list[_Object]:
+def _read_txt_layout(root: Path, part: str) -> list[StoredObject]:
     _check_synsets(root / "synsetoffset2category.txt")
     listing = root / "train_test_split" / f"shuffled_{part}_file_list.json"
     try:
@@ -186,7 +165,7 @@ def _read_txt_layout(root: Path, part: str) -> list[_Object]:
             raise DataError(
                 f"{listing}: '{entry}' names no category of ShapeNetPart; it is such as shape_data/02691156/1a2b"
             )
-        found.append(_Object(f"{pair[0]}/{pair[1]}", _SYNSETS[pair[0]], root / pair[0] / f"{pair[1]}.txt"))
+        found.append(StoredObject(f"{pair[0]}/{pair[1]}", _SYNSETS[pair[0]], root / pair[0] / f"{pair[1]}.txt"))
     missing = [one for one in found if not one.path.is_file()]
     if missing:
         raise DataError(
@@ -207,7 +186,7 @@ def _check_synsets(path: Path) -> None:
             )
 
 
-def _read_hdf5_layout(root: Path, part: str) -> list[_Object]:
+def _read_hdf5_layout(root: Path, part: str) -> list[StoredObject]:
     if (root / "catid_partid_to_overallid.json").is_file():
         _check_numbering(root / "catid_partid_to_overallid.json")
     found = []
@@ -215,7 +194,7 @@ def _read_hdf5_layout(root: Path, part: str) -> list[_Object]:
         path = root / Path(line).name
         objects.check_keys(path, {"data": (None, 3), "label": (1,), "pid": (None,)})
         classes = objects.read_classes(path, "label", len(CATEGORIES))
-        found += [_Object(f"{path.stem}/{row:04d}", int(one), path, row) for row, one in enumerate(classes)]
+        found += [StoredObject(f"{path.stem}/{row:04d}", int(one), path, row) for row, one in enumerate(classes)]
     return found
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import os
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,16 +10,16 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from pointlift.data import generated
 from pointlift.data.mesh import sample_surface
 from pointlift.data.objects import NORMALS, object_scene
+from pointlift.data.options import cache_folder, image_sides, one_of, within
 from pointlift.data.scene import Scene, View
 from pointlift.data.shapes import frames
 from pointlift.data.shapes.catalogue import CATEGORIES, PARTS, PARTS_OF
 from pointlift.data.shapes.frames import GENERATOR_VERSION, FrameSpec
 from pointlift.data.street import frames as street_frames
-from pointlift.data.street import workers as crews
-from pointlift.errors import DataError, nearest
+from pointlift.data.street.workers import make_missing
+from pointlift.errors import DataError
 from pointlift.registry import DATASETS
 
 SPLITS = {"train": 40, "val": 10, "test": 20}
@@ -30,8 +27,6 @@ SPLITS = {"train": 40, "val": 10, "test": 20}
 MOST_OBJECTS = 10_000
 _MOST_POINTS = 1_000_000
 _HUES = ((230, 70, 60), (60, 150, 70), (70, 110, 230), (235, 180, 50))
-
-_log = logging.getLogger(__name__)
 
 Pixels = Annotated[int, Field(ge=16, le=4096)]
 
@@ -92,24 +87,21 @@ class Shapes(Sequence[Scene]):
         image_size: tuple[Pixels, Pixels] = (160, 160),
         workers: Annotated[int, Field(ge=0)] | None = None,
     ) -> None:
-        _check("split", split, SPLITS)
-        _check("yaw", yaw, ("aligned", "random"))
+        one_of(self.name, "split", split, SPLITS)
+        one_of(self.name, "yaw", yaw, ("aligned", "random"))
         for category in categories or ():
-            _check("categories", category, CATEGORIES)
+            one_of(self.name, "categories", category, CATEGORIES)
         chosen = CATEGORIES if categories is None else tuple(name for name in CATEGORIES if name in categories)
         if not chosen:
             raise DataError("shapes: categories must name at least one category, or be left out for all")
-        each = _within("objects", SPLITS[split] if objects is None else objects, 1, MOST_OBJECTS)
-        self.seed = _within("seed", seed, 0, 99_999)
-        self.points = _within("points", points, 1, _MOST_POINTS)
+        each = within(self.name, "objects", SPLITS[split] if objects is None else objects, 1, MOST_OBJECTS)
+        self.seed = within(self.name, "seed", seed, 0, 99_999)
+        self.points = within(self.name, "points", points, 1, _MOST_POINTS)
         self.split, self.normals, self.yaw, self.workers = split, normals, yaw, workers
         self.feature_names = NORMALS if normals else ()
-        self._views = _within("views", views, 0, 64)
-        height, width = image_size
-        self.image_size = _within("image_size", height, 16, 4096), _within("image_size", width, 16, 4096)
-        self.root = Path.home() / ".cache" / "pointlift" / "shapes" if root is None else Path(root).expanduser()
-        if self.root.exists() and not self.root.is_dir():
-            raise DataError(f"{self.root}: this is a file; root is the folder in which objects are kept")
+        self._views = within(self.name, "views", views, 0, 64)
+        self.image_size = image_sides(self.name, image_size)
+        self.root = cache_folder(self.name, root)
         self._specs = [self._spec(category, number) for category in chosen for number in range(each)]
 
     def _spec(self, category: str, number: int) -> FrameSpec:
@@ -163,7 +155,7 @@ class Shapes(Sequence[Scene]):
     def label_image(self, index: int, view: str) -> np.ndarray:
         """Part (H, W) int64 of what each pixel of a view of scene ``index`` shows, -1 beside the object."""
         views = {one.name: one for one in self.views(index)}
-        _check("view", view, tuple(views))
+        one_of(self.name, "view", view, tuple(views))
         return street_frames.label_image(views[view])
 
     def _turn(self, spec: FrameSpec) -> np.ndarray:
@@ -175,37 +167,8 @@ class Shapes(Sequence[Scene]):
         return matrix
 
     def prepare(self, progress: Callable[[str, int, int], None] | None = None) -> dict[str, Any]:
-        """Make all objects that are not in the cache yet, in parallel.
-
-        Args:
-            progress: called with what is being done, and how many objects are done of how many.
-
-        Returns:
-            ``made`` objects, the ``seconds`` that took, and ``frames_per_second`` (views, or objects where there are no
-            views; 0 if there was nothing to make).
-
-        Raises:
-            DataError: there is no room for them, or the folder cannot be written.
-        """
-        start = time.perf_counter()
-        missing = [spec for spec in self._specs if not generated.intact(spec)]
-        generated.remove_stale(self.root)
-        generated.check_space(missing)
-        made = 0
-
-        def one_more() -> None:
-            nonlocal made
-            made += 1
-            if progress is not None:
-                progress("objects", made, len(missing))
-
-        processes = _cores() if self.workers is None else self.workers
-        crews.make_all(missing, processes, one_more)
-        seconds = time.perf_counter() - start
-        rate = made * max(self._views, 1) / seconds if made else 0.0
-        if made:
-            _log.info("shapes: %d objects made in %.0f s, %.1f frames a second", made, seconds, rate)
-        return {"made": made, "seconds": seconds, "frames_per_second": rate}
+        """Make all objects that are not in the cache yet, in parallel; see `make_missing`."""
+        return make_missing(self._specs, self.root, self.workers, "objects", progress, frames=max(self._views, 1))
 
 
 def _id(spec: FrameSpec) -> str:
@@ -218,21 +181,3 @@ def _object_seed(seed: int, split: str, category: str, number: int) -> int:
     for value, count in (*parts, (number, MOST_OBJECTS)):
         seed = seed * count + value
     return seed
-
-
-def _check(key: str, value: object, allowed: Sequence[str] | dict[str, Any]) -> None:
-    if value not in allowed:
-        raise DataError(
-            f"shapes: {key} must be one of {', '.join(allowed)}, not '{value}'{nearest(str(value), allowed)}"
-        )
-
-
-def _within(key: str, value: int, low: int, high: int) -> int:
-    if not low <= value <= high:
-        raise DataError(f"shapes: {key} must be from {low} to {high}, not {value}")
-    return value
-
-
-def _cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

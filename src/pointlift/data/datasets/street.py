@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import os
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,12 +9,14 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
+from pointlift.data.options import cache_folder, image_sides, one_of, within
 from pointlift.data.scene import Scene, View
-from pointlift.data.street import frames, workers
+from pointlift.data.street import frames
 from pointlift.data.street.frames import GENERATOR_VERSION, FrameSpec
 from pointlift.data.street.town import FRAMES, STYLES
+from pointlift.data.street.workers import make_missing
 from pointlift.data.street.world import CLASSES
-from pointlift.errors import DataError, nearest
+from pointlift.errors import DataError
 from pointlift.registry import DATASETS
 
 MIXED = ("suburb", "centre", "industrial")
@@ -25,8 +24,6 @@ MIXED = ("suburb", "centre", "industrial")
 SPLITS = {"train": (40, 8), "val": (12, 2), "test": (12, 2), "teacher": (60, 4)}
 """Default number of sequences and of frames of each."""
 MOST_SEQUENCES = 10_000
-
-_log = logging.getLogger(__name__)
 
 Camera = Literal["front", "left", "right", "rear"]
 Pixels = Annotated[int, Field(ge=16, le=4096)]
@@ -106,24 +103,23 @@ class Street(Sequence[Scene]):
         image_size: tuple[Pixels, Pixels] = (192, 384),
         workers: Annotated[int, Field(ge=0)] | None = None,
     ) -> None:
-        _check("split", split, SPLITS)
-        _check("town", town, ("mixed", *STYLES))
-        _check("beams", beams, (32, 64))
+        one_of(self.name, "split", split, SPLITS)
+        one_of(self.name, "town", town, ("mixed", *STYLES))
+        one_of(self.name, "beams", beams, (32, 64))
         for camera in cameras:
-            _check("cameras", camera, ("front", "left", "right", "rear"))
+            one_of(self.name, "cameras", camera, ("front", "left", "right", "rear"))
         if not cameras or len(set(cameras)) < len(cameras):
             raise DataError(f"street: cameras must name at least one camera, and each once, not {list(cameras)}")
         usual = SPLITS[split]
-        self._sequences = _within("sequences", usual[0] if sequences is None else sequences, 1, MOST_SEQUENCES)
-        self._frames = _within("frames", usual[1] if frames is None else frames, 1, FRAMES)
-        self.seed = _within("seed", seed, 0, 99_999)
+        self._sequences = within(
+            self.name, "sequences", usual[0] if sequences is None else sequences, 1, MOST_SEQUENCES
+        )
+        self._frames = within(self.name, "frames", usual[1] if frames is None else frames, 1, FRAMES)
+        self.seed = within(self.name, "seed", seed, 0, 99_999)
         self.split, self.town, self.beams, self.cameras = split, town, beams, tuple(cameras)
-        height, width = image_size
-        self.image_size = _within("image_size", height, 16, 4096), _within("image_size", width, 16, 4096)
+        self.image_size = image_sides(self.name, image_size)
         self.workers = workers
-        self.root = Path.home() / ".cache" / "pointlift" / "street" if root is None else Path(root).expanduser()
-        if self.root.exists() and not self.root.is_dir():
-            raise DataError(f"{self.root}: this is a file; root is the folder in which streets are kept")
+        self.root = cache_folder(self.name, root)
         self._specs = [self._spec(number, place) for number in range(self._sequences) for place in range(self._frames)]
 
     def _spec(self, number: int, place: int) -> FrameSpec:
@@ -164,38 +160,12 @@ class Street(Sequence[Scene]):
 
     def label_image(self, index: int, view: str) -> np.ndarray:
         """Class (H, W) int64 of what each pixel of a view of scene ``index`` shows, -1 in the sky."""
-        _check("view", view, self.cameras)
+        one_of(self.name, "view", view, self.cameras)
         return frames.label_image(self.views(index)[self.cameras.index(view)])  # type: ignore[arg-type]
 
     def prepare(self, progress: Callable[[str, int, int], None] | None = None) -> dict[str, Any]:
-        """Make all frames that are not in the cache yet, in parallel.
-
-        Args:
-            progress: called with what is being done, and how many frames are done of how many.
-
-        Returns:
-            ``made`` frames, the ``seconds`` that took, and ``frames_per_second`` (0 if there was nothing to make).
-
-        Raises:
-            DataError: there is no room for them, or the folder cannot be written.
-        """
-        start = time.perf_counter()
-        missing = [spec for spec in self._specs if not frames.intact(spec)]
-        frames.remove_stale(self.root)
-        frames.check_space(missing)
-        made = 0
-
-        def one_more() -> None:
-            nonlocal made
-            made += 1
-            if progress is not None:
-                progress("streets", made, len(missing))
-
-        workers.make_all(missing, _cores() if self.workers is None else self.workers, one_more)
-        seconds = time.perf_counter() - start
-        if made:
-            _log.info("street: %d frames made in %.0f s, %.1f a second", made, seconds, made / seconds)
-        return {"made": made, "seconds": seconds, "frames_per_second": made / seconds if made else 0.0}
+        """Make all frames that are not in the cache yet, in parallel; see `make_missing`."""
+        return make_missing(self._specs, self.root, self.workers, "streets", progress)
 
 
 def _town_seed(seed: int, split: str, style: str, number: int) -> int:
@@ -204,20 +174,3 @@ def _town_seed(seed: int, split: str, style: str, number: int) -> int:
     for value, count in parts:
         seed = seed * count + value
     return seed
-
-
-def _check(key: str, value: object, allowed: Sequence[object] | dict[str, Any]) -> None:
-    if value not in allowed:
-        close = nearest(str(value), [str(one) for one in allowed])
-        raise DataError(f"street: {key} must be one of {', '.join(map(str, allowed))}, not '{value}'{close}")
-
-
-def _within(key: str, value: int, low: int, high: int) -> int:
-    if not low <= value <= high:
-        raise DataError(f"street: {key} must be from {low} to {high}, not {value}")
-    return value
-
-
-def _cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

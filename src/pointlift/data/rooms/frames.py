@@ -11,7 +11,7 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from pointlift.data import camera, generated
-from pointlift.data.generated import Contents, check_space, intact, make, remove_stale
+from pointlift.data.generated import Contents, intact, make
 from pointlift.data.rooms import sensors, world
 from pointlift.data.scene import Pairs, Scene, View
 from pointlift.data.shown import agreement, points_shown
@@ -21,7 +21,6 @@ from pointlift.errors import DataError
 __all__ = [
     "Frame",
     "FrameSpec",
-    "check_space",
     "depth_image",
     "intact",
     "label_agreement",
@@ -30,7 +29,6 @@ __all__ = [
     "read",
     "read_frame",
     "read_room",
-    "remove_stale",
     "visible_points",
 ]
 

@@ -12,7 +12,7 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from pointlift.data import generated
-from pointlift.data.generated import Contents, check_space, intact, make, remove_stale
+from pointlift.data.generated import Contents, intact, make
 from pointlift.data.scene import Pairs, Scene, View
 from pointlift.data.shown import agreement, points_shown
 from pointlift.data.street import sensors, town
@@ -23,7 +23,6 @@ from pointlift.errors import DataError
 __all__ = [
     "Frame",
     "FrameSpec",
-    "check_space",
     "depth_image",
     "intact",
     "label_agreement",
@@ -31,7 +30,6 @@ __all__ = [
     "make",
     "read",
     "read_scene",
-    "remove_stale",
     "render_view",
     "visible_points",
 ]

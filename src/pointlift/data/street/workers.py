@@ -9,10 +9,13 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from itertools import groupby
+from pathlib import Path
+from typing import Any
 
 from pointlift.data import generated
 from pointlift.data.generated import Spec
@@ -45,6 +48,56 @@ def make_all(specs: Sequence[Spec], workers: int, done: Callable[[], None]) -> N
     for spec in left:
         generated.make_if_needed(spec)
         done()
+
+
+def make_missing(
+    specs: Sequence[Spec],
+    root: Path,
+    workers: int | None,
+    what: str,
+    progress: Callable[[str, int, int], None] | None = None,
+    *,
+    frames: int = 1,
+) -> dict[str, Any]:
+    """Make what is not in the cache yet, in parallel.
+
+    Args:
+        specs: what there is to be.
+        root: of the cache.
+        workers: number of processes; None: as many as this one has cores.
+        what: names what is made, for progress and the log.
+        progress: called with ``what``, and how many are done of how many.
+        frames: images of each, for the rate.
+
+    Returns:
+        How many were ``made``, the ``seconds`` that took, and ``frames_per_second`` (0 if nothing was made).
+
+    Raises:
+        DataError: there is no room for them, or the folder cannot be written.
+    """
+    start = time.perf_counter()
+    missing = [spec for spec in specs if not generated.intact(spec)]
+    generated.remove_stale(root)
+    generated.check_space(missing)
+    made = 0
+
+    def one_more() -> None:
+        nonlocal made
+        made += 1
+        if progress is not None:
+            progress(what, made, len(missing))
+
+    make_all(missing, _cores() if workers is None else workers, one_more)
+    seconds = time.perf_counter() - start
+    rate = made * frames / seconds if made else 0.0
+    if made:
+        _log.info("%s: %d made in %.0f s, %.1f frames a second", what, made, seconds, rate)
+    return {"made": made, "seconds": seconds, "frames_per_second": rate}
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _groups(specs: list[Spec], workers: int) -> list[list[Spec]]:

@@ -2,7 +2,7 @@
 
 from pointlift.students.points.interpolation import interpolate
 from pointlift.students.points.neighbours import nearest_centres, nearest_points
-from pointlift.students.points.patches import Patches, make_patches, random_patches
+from pointlift.students.points.patches import Patches, make_patches, random_patches, require_points
 from pointlift.students.points.sampling import farthest_points
 
 __all__ = [
@@ -13,4 +13,5 @@ __all__ = [
     "nearest_centres",
     "nearest_points",
     "random_patches",
+    "require_points",
 ]

@@ -47,16 +47,21 @@ def make_patches(batch: Batch, groups: int, size: int, *, generator: torch.Gener
     """
     clouds = Buckets.of(batch.offsets)
     for name, count in zip(batch.scene_ids, clouds.sizes, strict=True):
-        if count < max(groups, size):
-            raise DataError(
-                f"the cloud '{name}' has {count} points, but {groups} patches of {size} points need at least "
-                f"{max(groups, size)}; give more points, or fewer or smaller patches (groups, group_size)"
-            )
+        require_points(name, count, groups, size)
     with torch.no_grad():
         centres = batch.points[farthest_points(batch.points, clouds, groups, generator=generator)]
         _, rows = nearest_points(batch.points, clouds, centres, size)
         relative = batch.points[rows] - centres[:, :, None]
         return Patches(centres, relative, batch.features[rows], rows)
+
+
+def require_points(name: str, count: int, groups: int, size: int) -> None:
+    """A `DataError` if the cloud ``name`` of ``count`` points has too few for so many patches of so many points."""
+    if count < max(groups, size):
+        raise DataError(
+            f"the cloud '{name}' has {count} points, but {groups} patches of {size} points need at least "
+            f"{max(groups, size)}; give more points, or fewer or smaller patches (groups, group_size)"
+        )
 
 
 def random_patches(
