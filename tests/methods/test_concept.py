@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 
 from pointlift.data.augmentation import PointAugmentation
 from pointlift.data.batch import Batch
+from pointlift.data.crops import crop_scene
 from pointlift.errors import DataError, RecipeError
 from pointlift.losses import mse
 from pointlift.methods.alignment import ImagePatchBatch, image_patches, nearest_patches
@@ -28,6 +30,7 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "local alignment": {"target": "patches"},
     "reconstruction": {"target": "none", "reconstruction": 1.0},
     "reconstruction and distillation": {"reconstruction": 1.0},
+    "crops": {"crops": 2},
     "farthest": {"sampling": "farthest"},
 }
 
@@ -75,6 +78,41 @@ def test_the_target_is_that_of_one_random_image() -> None:
     method, frames = concept(), Frames(views=3)
     seen = {round(float(method.sample(frames[2], np.random.default_rng(s)).target[0, 2]) * 255) for s in range(30)}
     assert seen == {0, 20, 40}
+
+
+def test_half_of_the_samples_are_fixed_crops_with_what_they_see() -> None:
+    method, frames = concept(crops=3, crop_area=(0.3, 0.6), scale=(1.0, 1.0), shift=0.0, points=150), Frames()
+    scene, teacher = frames[3], method.pixel_features.teacher
+    ramp = np.linspace(0, 255, 16 * 24).astype(np.uint8).reshape(16, 24, 1).repeat(3, axis=2)  # so that crops differ
+    scene.views[0] = dataclasses.replace(scene.views[0], source=ramp)
+    before = teacher.images
+    method.prepare([scene])
+    samples = [method.sample(scene, np.random.default_rng(seed)) for seed in range(60)]
+    assert teacher.images == before + 4
+    targets = [float(sample.target[0, 0]) for sample in samples]
+    (view,) = scene.views
+    known = {float(method.token_sets(view)[0, 0]): scene}
+    for crop in method.crops(view):
+        known[float(method.token_sets(view, crop)[0, 0])] = crop_scene(scene, view, crop)
+    assert set(targets) == set(known)
+    assert len(known) == 4
+    assert 15 < sum(target == float(method.token_sets(view)[0, 0]) for target in targets) < 45
+    for sample, target in zip(samples, targets, strict=True):
+        # drawn points may repeat, so the cloud's own centre and radius are not known: compare its features
+        assert set(sample.scene.features[:, 0].tolist()) <= set(known[target].features[:, 0].tolist())
+    assert concept(crops=3).crops(view) == concept(crops=3).crops(view)
+    assert concept().crops(view) == []
+
+
+def test_a_crop_that_sees_too_few_points_is_left_out() -> None:
+    method, frames = concept(crops=20, crop_area=(0.001, 0.002)), Frames()
+    whole = method.token_sets(frames[3].views[0])
+    assert all(torch.equal(method.sample(frames[3], np.random.default_rng(s)).target, whole) for s in range(20))
+
+
+def test_crops_need_a_teacher_that_can_see_them() -> None:
+    with pytest.raises(RecipeError, match=r"method\.crops needs a teacher"):
+        concept(crops=2, target="patches")
 
 
 def test_the_loss_is_the_mean_squared_error_of_the_tokens() -> None:

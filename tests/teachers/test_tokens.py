@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from pointlift.data.crops import Crop
 from pointlift.data.scene import Scene
 from pointlift.errors import DataError, PointliftError
 from pointlift.teachers import DINOv2, StreetTeacher
@@ -58,6 +59,24 @@ def test_key_is_teacher_image_size_and_settings(tmp_path: Path) -> None:
     save_image(tmp_path / "image.png", seed=1)
     sets(tmp_path / "cache", teacher)(make_view(tmp_path / "image.png"))
     assert teacher.images == 4
+
+
+def test_crops_have_entries_of_their_own(tmp_path: Path) -> None:
+    view, teacher = make_view(save_image(tmp_path / "image.png")), TokenTeacher()
+    tokens = sets(tmp_path / "cache", teacher, image_size=(8, 8))
+    crops = [Crop(2, 3, 20, 15, mirrored) for mirrored in (False, True)]
+    tokens.precompute(scenes([view]), crops=lambda view: crops)
+    assert teacher.images == 3
+    shown = Image.fromarray(view.image[3:15, 2:20]).resize((8, 8), Image.Resampling.BILINEAR)
+    mean = torch.from_numpy(np.asarray(shown) / 255).mean(dim=(0, 1)).float()
+    for crop in crops:
+        torch.testing.assert_close(tokens(view, crop)[0], mean, atol=0.01, rtol=0)
+    assert not torch.equal(tokens(view)[0], tokens(view, crops[0])[0])
+    again = sets(tmp_path / "cache", teacher, image_size=(8, 8))
+    assert torch.equal(again(view, crops[1]), tokens(view, crops[1]))
+    assert teacher.images == 3
+    mean_of_whole, _ = again.statistics(scenes([view]))
+    assert torch.equal(mean_of_whole, again(view))
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense"])

@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from pointlift.data.augmentation import PointAugmentation, augment_points
 from pointlift.data.batch import Batch
 from pointlift.data.clouds import farthest_rows, random_rows, scale_and_translate, to_unit_sphere
-from pointlift.data.scene import Pairs, Scene
+from pointlift.data.crops import Crop, crop_scene, draw_crop
+from pointlift.data.scene import Pairs, Scene, View
 from pointlift.errors import DataError, RecipeError
 from pointlift.losses.distributed import gather_rows, global_loss
 from pointlift.losses.tokens import token_rows
@@ -36,6 +37,7 @@ from pointlift.teachers.tokens import TokenSets, token_shape
 
 _log = logging.getLogger(__name__)
 
+_WHOLE = 0.5  # how often an image is shown whole where there are crops of it
 _NO_PAIRS = Pairs(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 2), np.float32))
 
 
@@ -120,6 +122,9 @@ class Concept(Method):
         sampling: how they are drawn: ``random``, or ``farthest`` points from a random first one.
         scale: range of the factor of each axis.
         shift: largest shift of each axis.
+        crops: how many fixed crops of each image are learned too, each with the points that it sees, every second one
+            mirrored; for few frames. Half of the samples are whole images all the same.
+        crop_area: range of a crop's share of its image's area.
         target: what is learned: the teacher's ``tokens``; its ``patches`` (direct local alignment: every patch of the
             image against the point patch that projects nearest to it, through the student's own head); or ``none``.
         concepts: whether the head reads learned concepts; False: the patches of the last layer (ablation).
@@ -147,6 +152,8 @@ class Concept(Method):
         sampling: Literal["random", "farthest"] = "random",
         scale: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = (2 / 3, 3 / 2),
         shift: Annotated[float, Field(ge=0)] = 0.2,
+        crops: Annotated[int, Field(ge=0)] = 0,
+        crop_area: tuple[Annotated[float, Field(gt=0, le=1)], Annotated[float, Field(gt=0, le=1)]] = (0.25, 1.0),
         target: Literal["tokens", "patches", "none"] = "tokens",
         concepts: bool = True,
         concept_tokens: Annotated[int, Field(ge=1)] = 32,
@@ -176,11 +183,17 @@ class Concept(Method):
                 f"the student gives {student.out_channels} channels at each point, and with method.target={target} it "
                 f"must be {outputs}"
             )
+        if crops and (target != "tokens" or pixel_features.teacher.reads_files):
+            raise RecipeError(
+                "method.crops needs a teacher that computes token sets of crops (method.target=tokens, and no teacher "
+                "that reads files): method.crops=0"
+            )
         if target == "none" and reconstruction == 0:
             raise RecipeError("method.target is none and method.reconstruction is 0: there is nothing to learn")
         self._frozen = (pixel_features, TokenSets(pixel_features))  # a tuple, so that no part of it is of this module
         self.loss, self.augmentation, self.count, self.sampling = loss, augmentation, points, sampling
         self.scale, self.shift, self.target, self.units = scale, shift, target, units
+        self.crop_count, self.crop_area = crops, crop_area
         self.reconstruction, self.hidden_share, self.min_depth = reconstruction, hidden_share, min_depth
         shape = token_shape(pixel_features.teacher) if target == "tokens" else (0, 0)
         inputs = concept_tokens if concepts else student.groups
@@ -241,7 +254,7 @@ class Concept(Method):
             self.pixel_features.precompute(scenes, report)
         if self.target != "tokens":
             return
-        self.token_sets.precompute(scenes, report)
+        self.token_sets.precompute(scenes, report, self.crops)
         mean, deviation = self.token_sets.statistics(scenes)
         self.network.mean.copy_(mean)
         self.network.deviation.copy_(deviation)
@@ -253,24 +266,39 @@ class Concept(Method):
             deviation.square().mean().sqrt(),
         )
 
+    def crops(self, view: View) -> list[Crop]:
+        """The crops of a view's image, always the same ones, so that their token sets are computed once."""
+        if not self.crop_count:
+            return []
+        rng = np.random.default_rng(zlib.crc32(self.token_sets.key(view).encode()))
+        return [draw_crop(view.size, self.crop_area, rng) for _ in range(self.crop_count)]
+
     def sample(self, scene: Scene, rng: np.random.Generator) -> Sample:
-        """Draw a scene's points and its image, and move the points."""
+        """Draw a scene's image or a crop of it, and points, and move the points."""
         if self.augmentation is not None:
             options = self.augmentation.model_copy(update={"min_pairs": 0})
             scene = augment_points(scene, _NO_PAIRS, options, rng)[0]
-        cloud = scene.select(self.chosen(scene, rng))
+        if self.target != "none" and not scene.views:
+            raise DataError(f"scene {scene.id} has no image, and distillation needs one")
+        view = scene.views[int(rng.integers(len(scene.views)))] if self.target != "none" else None
         target, image = None, None
-        if self.target != "none":
-            if not scene.views:
-                raise DataError(f"scene {scene.id} has no image, and distillation needs one")
-            view = scene.views[int(rng.integers(len(scene.views)))]
-            if self.target == "tokens":
-                target = self.token_sets(view)
-            else:
-                image = image_patches(view, self.pixel_features.dense(view), cloud.points, self.min_depth)
+        if view is not None and self.target == "tokens":
+            scene, crop = self._cropped(scene, view, rng)
+            target = self.token_sets(view, crop)
+        cloud = scene.select(self.chosen(scene, rng))
+        if view is not None and self.target == "patches":
+            image = image_patches(view, self.pixel_features.dense(view), cloud.points, self.min_depth)
         moved = scale_and_translate(to_unit_sphere(cloud.points)[0], rng, self.scale, self.shift)
         order = torch.from_numpy(rng.permutation(self.student.groups))
         return Sample(replace(cloud, points=moved, views=[]), target, image, order)
+
+    def _cropped(self, scene: Scene, view: View, rng: np.random.Generator) -> tuple[Scene, Crop | None]:
+        """The points that a random crop of the view sees, and the crop; all points and None for the whole image."""
+        if not self.crop_count or rng.random() < _WHOLE:
+            return scene, None
+        crop = self.crops(view)[int(rng.integers(self.crop_count))]
+        seen = crop_scene(scene, view, crop)
+        return (seen, crop) if len(seen) >= max(self.student.groups, self.student.group_size) else (scene, None)
 
     def chosen(self, scene: Scene, rng: np.random.Generator) -> np.ndarray:
         """Rows (P,) of the scene's points that the network is given."""

@@ -14,6 +14,7 @@ from safetensors.torch import save as serialize
 from torch import Tensor
 from torch.nn import functional
 
+from pointlift.data.crops import Crop, crop_view
 from pointlift.errors import DataError
 from pointlift.files import write_atomically
 from pointlift.teachers.base import Teacher
@@ -29,9 +30,12 @@ _log = logging.getLogger(__name__)
 _MEMORY_BYTES = 256 * 2**20
 _BATCH = 8
 
+Shown = tuple["View", Crop | None]
+"""What a teacher is shown: a view's image, or a crop of it."""
+
 
 class TokenSets:
-    """The (T, D) float32 token set of each image, computed once; it may be sent to data-loading processes.
+    """The (T, D) float32 token set of each image or crop, computed once; it may be sent to data-loading processes.
 
     Entries lie beside the feature maps of the same teacher, under the same key (the image's bytes, the teacher's
     fingerprint, the size at which it sees the image) and the teacher's ``token_settings``. Without a cache they are
@@ -49,27 +53,33 @@ class TokenSets:
         self._sets: dict[str, Tensor] = {}
         self._bytes = 0
 
-    def __call__(self, view: View) -> Tensor:
-        """The (T, D) float32 token set of a view's image, on the CPU."""
+    def __call__(self, view: View, crop: Crop | None = None) -> Tensor:
+        """The (T, D) float32 token set of a view's image, or of a crop of it, on the CPU."""
         if self.teacher.reads_files:
-            return self._computed([view])[0]
-        key = self._key(view)
+            return self._computed([(view, crop)])[0]
+        key = self.key(view, crop)
         found = self._find(key)
         if found is None:
-            found = self._computed([view])[0]
+            found = self._computed([(view, crop)])[0]
             self._store(key, found)
         return found
 
-    def precompute(self, scenes: Sequence[Scene], progress: Callable[[int, int], None] | None = None) -> None:
-        """Compute and keep the sets of all views of scenes; what is there already is kept."""
+    def precompute(
+        self,
+        scenes: Sequence[Scene],
+        progress: Callable[[int, int], None] | None = None,
+        crops: Callable[[View], Sequence[Crop]] = lambda view: (),
+    ) -> None:
+        """Compute and keep the sets of all views of scenes and of their crops; what is there already is kept."""
         if self.teacher.reads_files:
             self.teacher.require_files(view for views in _views(scenes) for view in views)
             return
         if self._keys.folder is not None:
             remove_stale(self._keys.folder)
-        waiting: dict[str, View] = {}
+        waiting: dict[str, Shown] = {}
         for done, views in enumerate(_views(scenes), start=1):
-            waiting |= {key: view for key, view in ((self._key(view), view) for view in views) if not self._has(key)}
+            shown = [(view, crop) for view in views for crop in (None, *crops(view))]
+            waiting |= {key: one for key, one in ((self.key(*one), one) for one in shown) if not self._has(key)}
             if len(waiting) >= _BATCH or done == len(scenes):
                 for key, tokens in zip(waiting, self._computed(list(waiting.values())), strict=True):
                     self._store(key, tokens)
@@ -97,7 +107,8 @@ class TokenSets:
         still = deviation <= 1e-6 * mean.abs().clamp(min=1e-6)
         return mean.float(), torch.where(still, 1.0, deviation).float()
 
-    def _computed(self, views: list[View]) -> list[Tensor]:
+    def _computed(self, shown: list[Shown]) -> list[Tensor]:
+        views = [view if crop is None else crop_view(view, crop) for view, crop in shown]
         if views and self.teacher.device.type != "cpu" and torch.utils.data.get_worker_info() is not None:
             raise DataError(
                 f"view '{views[0].name}': its token set is not at hand, and a data-loading process cannot compute it "
@@ -129,9 +140,11 @@ class TokenSets:
             return view.size
         return teacher_size(view.size, self.teacher.stride, self._keys.image_size, self._keys.scale)
 
-    def _key(self, view: View) -> str:
+    def key(self, view: View, crop: Crop | None = None) -> str:
+        """Name of an entry: the image, its crop, and the size and settings with which the teacher sees it."""
         settings = getattr(self.teacher, "token_settings", "")
-        return f"{self._keys.key(view)}-tokens{settings}"
+        part = "" if crop is None else "-crop" + "-".join(str(int(value)) for value in crop)
+        return f"{self._keys.key(view)}{part}-tokens{settings}"
 
     def _path(self, key: str) -> Path | None:
         return None if self._keys.folder is None else self._keys.folder / f"{key}.safetensors"
