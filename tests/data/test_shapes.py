@@ -137,6 +137,35 @@ def test_points_project_onto_pixels_of_their_part(root):
         assert len(scene.pairs().point_index) > 0.8 * 2 * len(scene)  # the default least depth loses nothing
 
 
+def test_a_frame_is_what_one_view_shows(root):
+    whole, data = (opened(root, categories=("chair", "mug"), kind=kind) for kind in ("objects", "frames"))
+    assert data.ids == ["chair/0000/view0", "chair/0000/view1", "mug/0000/view0", "mug/0000/view1"]
+    assert [data.object_names[k] for k in data.object_classes] == ["chair", "chair", "mug", "mug"]
+    assert data.feature_names == ("red", "green", "blue")
+    scene, view = data[-1], whole.views(1)[1]
+    assert (scene.id, scene.object_class, scene.up_axis) == ("mug/0000/view1", data.object_classes[3], "-y")
+    assert [one.path for one in scene.views] == [one.path for one in data.views(3)] == [view.path]
+    rows, columns = np.nonzero(street_frames.depth_image(view))
+    pixels, depth = scene.views[0].project(scene.points)
+    np.testing.assert_allclose(pixels, np.column_stack([columns, rows]), atol=1e-3)
+    np.testing.assert_allclose(depth, street_frames.depth_image(view)[rows, columns], atol=1e-6)
+    np.testing.assert_allclose(scene.features, view.image[rows, columns] / 255, atol=1e-6)
+    np.testing.assert_array_equal(scene.labels, data.label_image(3, "view1")[rows, columns])
+    with pytest.raises(DataError, match="view must be one of view1, not 'view0'"):
+        data.label_image(3, "view0")
+
+
+@pytest.mark.parametrize("kind", ["objects", "frames"])
+def test_without_background_images_are_white_beside_the_object(root, kind):
+    options = {"categories": ("sofa",), "kind": kind}
+    before, after = (opened(root, **options, background=shown)[0].views[0] for shown in (True, False))
+    beside = street_frames.depth_image(before) == 0
+    assert (before.image[beside] < 255).any()
+    assert (after.image[beside] == 255).all()
+    np.testing.assert_array_equal(after.image[~beside], before.image[~beside])
+    np.testing.assert_array_equal(after.camera_from_points, before.camera_from_points)
+
+
 def test_label_images_show_parts(root):
     data = opened(root, categories=("chair",))
     labels = data.label_image(0, "view1")
@@ -195,6 +224,9 @@ def test_it_passes_check(root, tmp_path):
         ({"image_size": (8, 64)}, "image_size must be from 16"),
         ({"seed": -1}, "seed must be from 0"),
         ({"yaw": "some"}, "yaw must be one of aligned, random"),
+        ({"kind": "frame"}, "kind must be one of objects, frames, not 'frame'; did you mean 'frames'"),
+        ({"kind": "frames", "views": 0}, "needs normals=false and views of 1 or more"),
+        ({"kind": "frames", "normals": True}, "needs normals=false and views of 1 or more"),
     ],
 )
 def test_bad_options_are_one_sentence(root, wrong, message):

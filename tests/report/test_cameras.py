@@ -142,7 +142,7 @@ def test_dots_lie_where_the_points_are_seen() -> None:
     """The point straight ahead is the middle of the front camera, whatever the size at which it is shown."""
     ahead = np.array([[10.0, 0.0, 0.0], [10.0, 5.0, 0.0]], np.float32)
     one = Scene(ahead, ahead[:, :1], [view("front", 0, (33, 65))], None, "one")
-    seen = cameras._seen(one, one.views[0], one.pairs(), 650)
+    seen = cameras.seen_by(one, one.views[0], one.pairs(), 650)
     np.testing.assert_allclose(seen.pixels[0], (324.5, 164.5), atol=1e-4)
     assert seen.image.shape == (330, 650, 3)
     np.testing.assert_allclose(seen.depth, 10.0)

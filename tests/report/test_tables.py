@@ -1,8 +1,9 @@
+import json
 from pathlib import Path
 
 import pytest
 
-from pointlift.report import summarise, tables
+from pointlift.report import markdown, summarise, tables
 from pointlift.report.tables import Cell, Row
 from tests.report.fabricate import linear_probe, three_losses, write_run
 
@@ -67,3 +68,25 @@ def test_a_row_that_is_missing_everywhere_is_no_line(tmp_path: Path) -> None:
     table = tables.results(summary)
     assert table is not None
     assert [row.name for row in table.rows] == ["relational", "majority class"]
+
+
+def test_a_protocol_with_its_own_columns_has_a_table_of_its_rows(tmp_path: Path) -> None:
+    runs = []
+    for seed, (loss, rank) in enumerate([(0.00265, 7.0), (0.00275, 8.0)]):
+        rows = {"student": {"loss": loss, "rank": rank}, "training mean": {"loss": 0.00295, "rank": 1200.5}}
+        run = write_run(tmp_path / f"run{seed}", {"retrieval": rows}, overrides={"seed": seed})
+        path = run.folder / "evaluation" / "retrieval.json"
+        columns = {"loss": "loss", "median rank": "rank", "other": "other"}
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"columns": columns}))
+        runs.append(run)
+    plain = write_run(tmp_path / "plain", {"linear-probe": linear_probe(0.5)}, "semantickitti-small-similarity")
+    summary = summarise([*runs, plain])
+    assert tables.measure_tasks(summary) == ["retrieval"]
+    table = tables.measures(summary, "retrieval")
+    assert table.columns == ["loss", "median rank", "other"]
+    assert [heading for heading, _ in table.sections] == ["relational"]
+    assert [(row.name, row.group, [str(cell) for cell in row.cells]) for row in table.rows] == [
+        ("student", 0, ["0.00270 ± 7.1e-05", "7.50 ± 0.71", "–"]),
+        ("training mean", None, ["0.00295", "1200", "–"]),
+    ]
+    assert "**Retrieval**" in markdown(summary)

@@ -24,7 +24,7 @@ _GAP = 6
 
 
 @dataclass(frozen=True)
-class _Seen:
+class Seen:
     """A view at the size at which it is shown, and the points in it.
 
     Attributes:
@@ -50,12 +50,12 @@ def camera_pictures(stage: Stage, scene: Scene, colors: FeatureColors, outputs: 
     shown = [scene.views[index] for index in spread(range(len(scene.views)), MOST)]
     rows = arranged(shown, scene.up_axis)
     pairs = stage.visibility.pairs(scene)
-    seen = [[_seen(scene, view, pairs, _cell_width(view, rows)) for view in row] for row in rows]
+    seen = [[seen_by(scene, view, pairs, _cell_width(view, rows)) for view in row] for row in rows]
     several = len(shown) > 1
     whose = f"{len(shown)} cameras" if several else f"camera {shown[0].name}"
     where = f"of {whose} in scan {scene.id}"
 
-    def picture(draw: Callable[[_Seen], np.ndarray], caption: str, alt: str) -> Picture:
+    def picture(draw: Callable[[Seen], np.ndarray], caption: str, alt: str) -> Picture:
         whole = mosaic([[draw(one) for one in row] for row in seen])
         return Picture(raster.photo_uri(whole), whole.shape[:2], caption, alt)
 
@@ -166,7 +166,8 @@ def _cell_width(view: View, rows: Sequence[Sequence[View]]) -> int:
     return (_WIDTH - _GAP * (columns - 1)) // columns
 
 
-def _seen(scene: Scene, view: View, pairs: Pairs, width: int) -> _Seen:
+def seen_by(scene: Scene, view: View, pairs: Pairs, width: int) -> Seen:
+    """One of the scene's views at this width, with those of the ``pairs`` that are its own."""
     image = view.image
     scale = width / image.shape[1]
     size = (width, max(1, round(image.shape[0] * scale)))
@@ -174,10 +175,10 @@ def _seen(scene: Scene, view: View, pairs: Pairs, width: int) -> _Seen:
     mine = of_view(pairs, scene.views.index(view))
     depth = view.project(scene.points[mine.point_index])[1]
     factors = np.array([size[0] / image.shape[1], size[1] / image.shape[0]])
-    return _Seen(view, shown, mine.point_index, (mine.pixels + 0.5) * factors - 0.5, depth)
+    return Seen(view, shown, mine.point_index, (mine.pixels + 0.5) * factors - 0.5, depth)
 
 
-def _dense(stage: Stage, seen: _Seen, colors: FeatureColors) -> np.ndarray:
+def _dense(stage: Stage, seen: Seen, colors: FeatureColors) -> np.ndarray:
     """The teacher's features of a view as colours, as large as its image."""
     dense = stage.dense(seen.view)
     flat = colors(dense.flatten(1).T).reshape(*dense.shape[1:], 3)

@@ -70,6 +70,11 @@ def class_colors(names: Sequence[str], own: Sequence[tuple[int, int, int]] | Non
     return np.concatenate([(opaque * 255 + 0.5).astype(np.uint8), UNKNOWN[None]])
 
 
+def css(color: np.ndarray) -> str:
+    """A colour (3 or 4,) uint8 as CSS writes it, without its opacity."""
+    return f"rgb({color[0]} {color[1]} {color[2]})"
+
+
 def readable(colors: np.ndarray) -> np.ndarray:
     """Colours (N, 3) in [0, 1] that can be seen on white and on black: the darkest lifted, the brightest lowered."""
     luminance = (colors**2.2) @ _LUMINANCE

@@ -15,7 +15,7 @@ from pointlift.evaluation.sampling import spread
 from pointlift.methods.base import Progress
 from pointlift.report import raster
 from pointlift.report.cameras import camera_pictures, facing_forward
-from pointlift.report.colors import RIGHT, WRONG, FeatureColors, feature_colors
+from pointlift.report.colors import RIGHT, WRONG, FeatureColors, css, feature_colors
 from pointlift.report.raster import Picture
 from pointlift.report.stage import Stage
 
@@ -70,7 +70,7 @@ def gallery(stage: Stage, scenes: int, progress: Progress) -> Gallery:
             occur += np.bincount(scene.labels[scene.labels >= 0], minlength=len(occur))
         progress("pictures", done, len(shown))
     present = np.flatnonzero(occur)
-    return Gallery(pictures, [(stage.names[label], _css(stage.palette[label])) for label in present], stage.task)
+    return Gallery(pictures, [(stage.names[label], css(stage.palette[label])) for label in present], stage.task)
 
 
 def _scene_pictures(stage: Stage, scene: Scene, colors: FeatureColors) -> ScenePictures:
@@ -130,7 +130,3 @@ def _error_cloud(frame: raster.Frame, scene: Scene, rows: np.ndarray, predicted:
     share = f"{100 * wrong.mean():.0f} % wrong" if len(wrong) else "no labelled point"
     alt = f"Errors of {label} in scan {scene.id} from above: {share}."
     return Picture(raster.cloud_uri(picture, 8), frame.size, f"{label}: {share}", alt)
-
-
-def _css(color: np.ndarray) -> str:
-    return f"rgb({color[0]} {color[1]} {color[2]})"

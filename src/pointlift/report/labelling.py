@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -17,12 +17,17 @@ TASKS = ("zero-shot", "exemplar")
 
 
 def labelling_task(tasks: Mapping[str, Any]) -> str | None:
-    """The key of the result by which pictures of a group are labelled; None if there is none on its own kind of data.
+    """The key of the result by which pictures of a group are labelled, as `own_result` finds it."""
+    return own_result(tasks, TASKS)
+
+
+def own_result(tasks: Mapping[str, Any], protocols: Sequence[str]) -> str | None:
+    """The key of the first result of these protocols on the recipe's own kind of data; None if there is none.
 
     Of a mixture, a result on one of its parts will do.
     """
     own = [key for key, found in tasks.items() if set(found.get("test_data") or {}) <= {"part"}]
-    return next((key for task in TASKS for key in own if (tasks[key].get("task") or key) == task), None)
+    return next((key for name in protocols for key in own if (tasks[key].get("task") or key) == name), None)
 
 
 def visibility_of(protocol: Mapping[str, Any], otherwise: Visibility) -> Visibility:

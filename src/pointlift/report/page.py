@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jinja2
 import numpy as np
@@ -17,15 +18,21 @@ from pointlift.evaluation.base import no_progress
 from pointlift.files import write_atomically
 from pointlift.methods.base import Progress
 from pointlift.report import figures, tables, words
+from pointlift.report.encoder import EncoderGallery, encoder_gallery, open_encoder
 from pointlift.report.gallery import Gallery, gallery
 from pointlift.report.labelling import labelling_task
 from pointlift.report.mistakes import Mistakes, find_mistakes
+from pointlift.report.retrieved import RetrievedImages, retrieved_images
 from pointlift.report.stage import open_stage
 from pointlift.report.summary import recipe_values, summarise
 from pointlift.run import Run
 
 PICTURED = 4
 """Recipes that are shown in pictures, at most."""
+QUERIES = 3
+"""Frames for which retrieved images are shown, for each scan that is shown in pictures: one takes a single row."""
+
+T = TypeVar("T")
 
 
 def report(
@@ -64,7 +71,9 @@ def report(
         raise DataError("a report needs at least one run folder")
     summary = summarise(runs)
     members = [_members(runs, group) for group in summary["groups"]]
-    pictures, mistakes, missing = _pictures(summary, members, data_root, scenes, progress or no_progress, cpu)
+    progress = progress or no_progress
+    pictures, mistakes, missing = _pictures(summary, members, data_root, scenes, progress, cpu)
+    encoder = _encoder_pictures(summary, members, data_root, scenes, progress, cpu)
     page = _environment().get_template("report.html.jinja").render(
         title=title or words.default_title(summary),
         introduction=list(introduction) if introduction is not None else words.introduction(summary),
@@ -76,10 +85,12 @@ def report(
         classes=_tables(summary, tables.per_class),
         curves=_curves(summary, members),
         structure=tables.structure(summary),
+        measures=[(task, tables.measures(summary, task)) for task in tables.measure_tasks(summary)],
         dumbbells=_dumbbells(summary),
         gallery=pictures,
         mistakes=mistakes,
         missing=missing,
+        encoder=encoder,
         protocols=_protocols(summary),
         commands=[words.commands(runs_of, g["tasks"]) for runs_of, g in zip(members, summary["groups"], strict=True)],
         recipes=[words.recipe_text(runs_of[0]) for runs_of in members],
@@ -151,19 +162,77 @@ def _pictures(
     progress: Progress,
     cpu: bool,
 ) -> tuple[Gallery | None, Mistakes | None, str]:
-    """Pictures and mistakes, or the reason why there are none, as a sentence."""
+    """Pictures and mistakes, or the reason why there are none, as a sentence; empty if no student has such features."""
     if scenes < 1:
         return None, None, "none were asked for"
     shown, best = _pictured(summary, members)
     if not shown:
-        return None, None, "no student was trained to have features that could be seen beside the teacher's"
+        return None, None, ""
     subjects = [(summary["groups"][number]["label"], members[number][0]) for number in shown]
     tasks = summary["groups"][shown[0]]["tasks"]
-    try:
+
+    def make() -> tuple[Gallery, Mistakes | None]:
         stage = open_stage(subjects, tasks, data_root=data_root, progress=progress, cpu=cpu)
-        return gallery(stage, scenes, progress), find_mistakes(stage, shown.index(best), progress), ""
+        return gallery(stage, scenes, progress), find_mistakes(stage, shown.index(best), progress)
+
+    made, missing = _or_reason(make)
+    return (*made, "") if made else (None, None, missing)
+
+
+@dataclass(frozen=True)
+class _Encoder:
+    """The pictures of a run that trained its encoder alone, each or the reason why there are none, and which run."""
+
+    run: str
+    gallery: EncoderGallery | None
+    missing: str
+    retrieved: RetrievedImages | None
+    not_retrieved: str
+
+
+def _encoder_pictures(
+    summary: Mapping[str, Any],
+    members: Sequence[Sequence[Run]],
+    data_root: Path | None,
+    scenes: int,
+    progress: Progress,
+    cpu: bool,
+) -> _Encoder | None:
+    """Pictures of one run whose student has no features in the teacher's space; None if there is no such run."""
+    number = _encoder(summary, members)
+    if number is None or scenes < 1:
+        return None
+    run, group = members[number][0], summary["groups"][number]
+    name = f"{group['label'] if len(members) > 1 else group['name']}, seed {run.recipe.seed}"
+    stage, missing = _or_reason(
+        lambda: open_encoder(run, group["tasks"], data_root=data_root, progress=progress, cpu=cpu)
+    )
+    if stage is None:
+        return _Encoder(name, None, missing, None, "")
+    pictures, missing = _or_reason(lambda: encoder_gallery(stage, scenes))
+    if stage.method.target != "tokens":
+        return _Encoder(name, pictures, missing, None, "")
+    return _Encoder(name, pictures, missing, *_or_reason(lambda: retrieved_images(stage, QUERIES * scenes)))
+
+
+def _encoder(summary: Mapping[str, Any], members: Sequence[Sequence[Run]]) -> int | None:
+    """The group whose encoder is pictured, proper ones first: one with concepts, else with token sets, else any."""
+    able = [number for number, runs in enumerate(members) if not runs[0].parts.point_features]
+
+    def lacks(number: int) -> tuple[bool, bool, bool]:
+        method = members[number][0].recipe.method
+        tokens = getattr(method, "target", None) == "tokens"
+        return summary["groups"][number]["control"] is not None, not tokens, not getattr(method, "concepts", False)
+
+    return min(able, key=lacks, default=None)
+
+
+def _or_reason(make: Callable[[], T]) -> tuple[T | None, str]:
+    """What ``make`` gives, or the reason why it cannot, as a sentence."""
+    try:
+        return make(), ""
     except (PointliftError, OSError, ImportError) as error:
-        return None, None, _without_folders(str(error).rstrip("."))
+        return None, _without_folders(str(error).rstrip("."))
 
 
 def _without_folders(text: str) -> str:

@@ -99,15 +99,8 @@ def open_stage(
     first = subjects[0][1]
     task = labelling_task(tasks)
     protocol = tasks[task]["protocol"] if task else {}
-    shown = [tasks[task]] if task else list(tasks.values())
-    split = next((found["split"] for found in shown if found.get("split")), "val")
-    root = {} if data_root is None else {"root": data_root}
-    part = {"part": tasks[task]["test_data"]["part"]} if task and tasks[task].get("test_data") else {}
-    train, test = first.parts.train_and_test(split, part, **root)
-    if len(test) == 0:
-        raise DataError(f"the split '{split}' of the data set '{first.recipe.data.name}' has no scans")
-    prepare(test, progress)
-    device = torch.device("cuda" if torch.cuda.is_available() and not cpu else "cpu")
+    train, test = train_and_test(first, tasks, task, data_root=data_root, progress=progress)
+    device = best_device(cpu)
     people = [Subject(label, run.student().to(device)) for label, run in subjects]
     trial = Trial(
         student=people[0].student,
@@ -130,6 +123,30 @@ def open_stage(
         visibility=visibility_of(protocol, own_rule),
         palette=class_colors(tuple(getattr(test, "class_names", ())), getattr(test, "class_colors", None)),
     )
+
+
+def train_and_test(
+    run: Run, tasks: Mapping[str, Any], task: str | None, *, data_root: Path | None, progress: Progress
+) -> tuple[Any, Any]:
+    """The data that a run learned from, and the split that ``task`` measured, else the first evaluation, else val.
+
+    Raises:
+        PointliftError: the data cannot be read, or the split is empty.
+    """
+    shown = [tasks[task]] if task else list(tasks.values())
+    split = next((found["split"] for found in shown if found.get("split")), "val")
+    root = {} if data_root is None else {"root": data_root}
+    part = {"part": tasks[task]["test_data"]["part"]} if task and tasks[task].get("test_data") else {}
+    train, test = run.parts.train_and_test(split, part, **root)
+    if len(test) == 0:
+        raise DataError(f"the split '{split}' of the data set '{run.recipe.data.name}' has no scans")
+    prepare(test, progress)
+    return train, test
+
+
+def best_device(cpu: bool) -> torch.device:
+    """A GPU if there is one and it is not unwanted."""
+    return torch.device("cuda" if torch.cuda.is_available() and not cpu else "cpu")
 
 
 def _once(run: Run, device: torch.device) -> Callable[[], PixelFeatures]:

@@ -30,10 +30,10 @@ def summarise(runs: Sequence[Run]) -> dict[str, Any]:
         ``groups``: for each recipe ``name``, ``label`` (unique, short), ``control`` (None, or what is wrong on
         purpose), ``recipe`` (without its seed), ``loss``, ``teacher``, ``student``, ``data``, ``seeds``, ``steps``,
         ``runs`` (their folders) and ``tasks``: for each protocol ``rows`` (row -> metric -> `Statistic`), ``classes``
-        (row -> class -> metric -> `Statistic`), ``protocol``, ``split``, ``task``, ``test_data``,
-        ``options`` and ``evaluation_seed`` of the first run, and ``protocol_differs``,
-        the keys in which other runs' protocols differ from it. ``notes``: what should be known of the grouping, as
-        sentences.
+        (row -> class -> metric -> `Statistic`), ``protocol``, ``split``, ``task``, ``columns`` (heading -> metric, of a
+        protocol that names its own; else empty), ``test_data``, ``options`` and ``evaluation_seed`` of the first run,
+        and ``protocol_differs``, the keys in which other runs' protocols differ from it. ``notes``: what should be
+        known of the grouping, as sentences.
 
     Raises:
         DataError: a result file is not the JSON that a protocol writes.
@@ -132,6 +132,7 @@ def _task(results: list[dict[str, Any] | None]) -> dict[str, Any]:
         "protocol_differs": sorted(differs),
         "split": known[0].get("split"),
         "task": known[0].get("task"),
+        "columns": known[0].get("columns") or {},
         "test_data": known[0].get("test_data") or {},
         "options": known[0].get("options"),
         "evaluation_seed": known[0].get("evaluation_seed", 0),

@@ -70,6 +70,7 @@ def all_tables(summary: Mapping[str, Any]) -> list[tuple[str, Table]]:
     ]
     found += [(f"{called(task)}: IoU per class, %", per_class(summary, task)) for task in segmentation_tasks(summary)]
     found.append(("Structure", structure(summary)))
+    found += [(called(task).capitalize(), measures(summary, task)) for task in measure_tasks(summary)]
     return [(heading, table) for heading, table in found if table is not None]
 
 
@@ -183,6 +184,25 @@ def structure(summary: Mapping[str, Any]) -> Table | None:
     return Table("", list(STRUCTURE), [(heading, rows) for heading, rows in sections if rows])
 
 
+def measure_tasks(summary: Mapping[str, Any]) -> list[str]:
+    """The tasks whose protocols name their own columns, such as retrieval."""
+    return sorted({name for group in summary["groups"] for name, task in group["tasks"].items() if task["columns"]})
+
+
+def measures(summary: Mapping[str, Any], task: str) -> Table:
+    """The rows of a task whose protocol names its own columns, group by group, since baselines may differ with them."""
+    measured = [(number, group) for number, group in enumerate(summary["groups"]) if task in group["tasks"]]
+    columns = {heading: key for _, group in measured for heading, key in group["tasks"][task]["columns"].items()}
+    sections = []
+    for number, group in measured:
+        rows = [
+            Row(name, [measure(metrics.get(key)) for key in columns.values()], number if name == "student" else None)
+            for name, metrics in group["tasks"][task]["rows"].items()
+        ]
+        sections.append((group["label"], rows))
+    return Table("", list(columns), sections)
+
+
 def _structure_references(groups: Sequence[Mapping[str, Any]]) -> list[Row]:
     """Each teacher once (a random one is another), then the random network of the first group that has one."""
     rows: list[Row] = []
@@ -250,6 +270,18 @@ def number(statistic: Mapping[str, Any] | None) -> Cell:
     if not statistic or statistic["mean"] is None:
         return Cell(ABSENT)
     return Cell(f"{statistic['mean']:.2f}", "" if statistic["std"] is None else f"{statistic['std']:.2f}")
+
+
+def measure(statistic: Mapping[str, Any] | None) -> Cell:
+    """A number of any size with three digits that count, its spread with two."""
+    fixed = _fixed(statistic)
+    if not fixed or fixed["mean"] is None:
+        return Cell(ABSENT)
+    return Cell(_digits(fixed["mean"], 3), "" if fixed["std"] is None else _digits(fixed["std"], 2))
+
+
+def _digits(value: float, count: int) -> str:
+    return f"{value:.0f}" if abs(value) >= 10 ** (count - 1) else f"{value:#.{count}g}"
 
 
 def seeds_in_words(seeds: Sequence[int]) -> str:

@@ -25,6 +25,7 @@ from pointlift.registry import DATASETS
 SPLITS = {"train": 40, "val": 10, "test": 20}
 """Default number of objects of each category."""
 MOST_OBJECTS = 10_000
+COLORS = ("red", "green", "blue")
 _MOST_POINTS = 1_000_000
 _HUES = ((230, 70, 60), (60, 150, 70), (70, 110, 230), (235, 180, 50))
 
@@ -43,6 +44,10 @@ class Shapes(Sequence[Scene]):
     on a floor or before a plain backdrop, from all round; their calibration is exact. Depth images are 16-bit PNGs of
     the points' unit times 256, 0 beside the object.
 
+    With ``kind="objects"`` a scene is a whole object and all its views. With ``kind="frames"`` it is one view: what its
+    depth image shows of the object, in the camera's frame (x right, y down, z forward), with red, green and blue in
+    [0, 1] as features, and the image as its only view.
+
     Objects are made when they are first asked for, or all at once in parallel by `prepare`; opening makes nothing. An
     object that is damaged in the cache is made again, with a warning that names the file. The same options give the
     same bytes on one machine; between machines, images may differ by rounding, as those of ``street``. Objects of
@@ -51,14 +56,16 @@ class Shapes(Sequence[Scene]):
     Args:
         root: the cache folder; None is ``~/.cache/pointlift/shapes``.
         split: train, val or test.
+        kind: objects or frames.
         seed: of the objects and their views; from 0 to 99999.
         objects: of each category; by default 40 (train), 10 (val) or 20 (test).
         categories: only these; None is all 16. Classes keep their numbers.
-        points: of each cloud.
-        normals: give the normals of the surface as features nx, ny, nz.
-        yaw: aligned, or random: each object is turned about z by an angle of its own.
+        points: of each whole object.
+        normals: give the normals of a whole object's surface as features nx, ny, nz.
+        yaw: aligned, or random: each whole object is turned about z by an angle of its own.
         views: cameras around each object; 0 makes clouds only, in a fraction of the time.
         image_size: height, width.
+        background: False: images are white beside the object.
         workers: processes in which `prepare` makes objects; 0: in this one; None: one per core.
 
     Raises:
@@ -77,6 +84,7 @@ class Shapes(Sequence[Scene]):
         *,
         root: Path | None = None,
         split: Literal["train", "val", "test"] = "train",
+        kind: Literal["objects", "frames"] = "objects",
         seed: Annotated[int, Field(ge=0, lt=100_000)] = 0,
         objects: Annotated[int, Field(ge=1, le=MOST_OBJECTS)] | None = None,
         categories: tuple[str, ...] | None = None,
@@ -85,10 +93,16 @@ class Shapes(Sequence[Scene]):
         yaw: Literal["aligned", "random"] = "aligned",
         views: Annotated[int, Field(ge=0, le=64)] = 4,
         image_size: tuple[Pixels, Pixels] = (160, 160),
+        background: bool = True,
         workers: Annotated[int, Field(ge=0)] | None = None,
     ) -> None:
         one_of(self.name, "split", split, SPLITS)
+        one_of(self.name, "kind", kind, ("objects", "frames"))
         one_of(self.name, "yaw", yaw, ("aligned", "random"))
+        if kind == "frames" and (normals or views == 0):
+            raise DataError(
+                "shapes: kind=frames has colours and a view each; it needs normals=false and views of 1 or more"
+            )
         for category in categories or ():
             one_of(self.name, "categories", category, CATEGORIES)
         chosen = CATEGORIES if categories is None else tuple(name for name in CATEGORIES if name in categories)
@@ -97,12 +111,16 @@ class Shapes(Sequence[Scene]):
         each = within(self.name, "objects", SPLITS[split] if objects is None else objects, 1, MOST_OBJECTS)
         self.seed = within(self.name, "seed", seed, 0, 99_999)
         self.points = within(self.name, "points", points, 1, _MOST_POINTS)
-        self.split, self.normals, self.yaw, self.workers = split, normals, yaw, workers
-        self.feature_names = NORMALS if normals else ()
+        self.split, self.kind, self.normals, self.yaw = split, kind, normals, yaw
+        self.background, self.workers = background, workers
+        self.feature_names = COLORS if kind == "frames" else NORMALS if normals else ()
         self._views = within(self.name, "views", views, 0, 64)
         self.image_size = image_sides(self.name, image_size)
         self.root = cache_folder(self.name, root)
         self._specs = [self._spec(category, number) for category in chosen for number in range(each)]
+        self._scenes: list[tuple[FrameSpec, int | None]] = [
+            (spec, view) for spec in self._specs for view in (range(views) if kind == "frames" else [None])
+        ]
 
     def _spec(self, category: str, number: int) -> FrameSpec:
         height, width = self.image_size
@@ -118,44 +136,56 @@ class Shapes(Sequence[Scene]):
 
     @property
     def ids(self) -> list[str]:
-        """The id of every scene: the category and the number of the object."""
-        return [_id(spec) for spec in self._specs]
+        """The id of every scene: the category, the number of the object, and of a frame its view."""
+        return [_id(*scene) for scene in self._scenes]
 
     @property
     def object_classes(self) -> np.ndarray:
-        """Class (len,) int64 of every object, without reading any."""
-        return np.array([CATEGORIES.index(spec.category) for spec in self._specs], dtype=np.int64)
+        """Class (len,) int64 of the object of every scene, without reading any."""
+        return np.array([CATEGORIES.index(spec.category) for spec, _ in self._scenes], dtype=np.int64)
 
     def __len__(self) -> int:
-        return len(self._specs)
+        return len(self._scenes)
 
     def __getitem__(self, index: int) -> Scene:  # type: ignore[override]
-        spec = self._specs[index]
-        views = self.views(index)  # first: this makes the object
+        spec, number = self._scenes[index]
+        views = frames.read_views(spec)  # first: this makes the object
+        known: dict[str, Any] = {"id": _id(spec, number), "object_class": CATEGORIES.index(spec.category)}
+        scene = self._whole(spec, **known) if number is None else frames.read_frame(views[number], **known)
+        return replace(scene, views=self._shown(views, spec, number)).validate()
+
+    def _whole(self, spec: FrameSpec, **known: Any) -> Scene:
         mesh, parts = frames.read_mesh(spec)
         samples = sample_surface(mesh, self.points, np.random.default_rng([spec.seed, 3]), str(frames.mesh_file(spec)))
-        turn = self._turn(spec)
-        scene = object_scene(
-            samples.points @ turn[:3, :3].T.astype(np.float32),
-            samples.normals @ turn[:3, :3].T.astype(np.float32) if self.normals else None,
-            id=_id(spec),
+        turn = self._turn(spec)[:3, :3].T.astype(np.float32)
+        return object_scene(
+            samples.points @ turn,
+            samples.normals @ turn if self.normals else None,
             path=frames.mesh_file(spec),
-            object_class=CATEGORIES.index(spec.category),
             up_axis="z",
             labels=parts[samples.faces],
+            **known,
         )
-        return replace(scene, views=views).validate()
 
     def views(self, index: int) -> list[View]:
         """The views of scene ``index``, without its points."""
-        spec = self._specs[index]
-        back = np.linalg.inv(self._turn(spec))
-        return [replace(view, camera_from_points=view.camera_from_points @ back) for view in frames.read_views(spec)]
+        spec, number = self._scenes[index]
+        return self._shown(frames.read_views(spec), spec, number)
+
+    def _shown(self, views: list[View], spec: FrameSpec, number: int | None) -> list[View]:
+        """The views of a whole object, or the one of a frame, out of all views as they were made."""
+        if number is None:
+            back = np.linalg.inv(self._turn(spec))
+            views = [replace(view, camera_from_points=view.camera_from_points @ back) for view in views]
+        else:
+            views = [replace(views[number], camera_from_points=np.eye(4))]
+        return views if self.background else [frames.cut_out(view) for view in views]
 
     def label_image(self, index: int, view: str) -> np.ndarray:
         """Part (H, W) int64 of what each pixel of a view of scene ``index`` shows, -1 beside the object."""
-        views = {one.name: one for one in self.views(index)}
-        one_of(self.name, "view", view, tuple(views))
+        spec, number = self._scenes[index]
+        views = {one.name: one for place, one in enumerate(frames.read_views(spec)) if number in (None, place)}
+        one_of(self.name, "view", view, views)
         return street_frames.label_image(views[view])
 
     def _turn(self, spec: FrameSpec) -> np.ndarray:
@@ -171,8 +201,8 @@ class Shapes(Sequence[Scene]):
         return make_missing(self._specs, self.root, self.workers, "objects", progress, frames=max(self._views, 1))
 
 
-def _id(spec: FrameSpec) -> str:
-    return f"{spec.category}/{spec.folder.name}"
+def _id(spec: FrameSpec, view: int | None) -> str:
+    return f"{spec.category}/{spec.folder.name}" + ("" if view is None else f"/view{view}")
 
 
 def _object_seed(seed: int, split: str, category: str, number: int) -> int:

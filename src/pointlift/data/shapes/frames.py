@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,12 @@ import numpy as np
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
-from pointlift.data import generated
+from pointlift.data import camera, generated
 from pointlift.data.generated import Contents
-from pointlift.data.scene import View
+from pointlift.data.scene import Scene, View
 from pointlift.data.shapes import catalogue
 from pointlift.data.shapes.studio import camera_from_object, studio
-from pointlift.data.street.frames import DEPTH_UNITS, SKY
+from pointlift.data.street.frames import DEPTH_UNITS, SKY, depth_image, label_image
 from pointlift.data.street.rays import Caster
 from pointlift.data.street.sensors import Camera, Picture, render_view
 from pointlift.data.street.shapes import Mesh
@@ -84,6 +84,26 @@ def read_mesh(spec: FrameSpec) -> tuple[Mesh, np.ndarray]:
     tensors = load_tensors(read_bytes(spec.folder / _MESH))
     mesh = Mesh(tensors["vertices"].astype(np.float64), tensors["faces"].astype(np.int64))
     return mesh, tensors["parts"].astype(np.int64)
+
+
+def read_frame(view: View, *, id: str, object_class: int) -> Scene:
+    """What the depth image of a view shows of the object, in the camera's frame, with colours and parts; no views."""
+    depth = depth_image(view)
+    shown = depth > 0
+    return Scene(
+        points=camera.back_project(depth, view.intrinsics)[shown].astype(np.float32),
+        features=view.image[shown].astype(np.float32) / 255,
+        labels=label_image(view)[shown],
+        id=id,
+        object_class=object_class,
+        up_axis="-y",
+        files=dict.fromkeys(("points", "features", "labels"), Path(f"{view.depth}")),
+    )
+
+
+def cut_out(view: View) -> View:
+    """The view with white beside the object."""
+    return replace(view, source=np.where(depth_image(view)[..., None] > 0, view.image, np.uint8(255)))
 
 
 def mesh_file(spec: FrameSpec) -> Path:
