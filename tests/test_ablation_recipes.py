@@ -17,7 +17,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "local-alignment": {"method.target": "patches"},
     "reconstruction": {"method.target": "none", "method.reconstruction": 1.0},
     "reconstruction-and-distillation": {"method.reconstruction": 1.0},
-    "4096-points": {"method.points": 4096},
+    "4096-points": {"student.points": 4096},
 }
 DISTILLED = {"encoder", "concept module", "concept head"}
 TRAINED = {

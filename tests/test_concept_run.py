@@ -27,7 +27,7 @@ SMALL: dict[str, Any] = {
     "teacher.name": "street",
     "student.groups": 8,
     "student.group_size": 8,
-    "method.points": 64,
+    "student.points": 64,
     "method.concept_tokens": 3,
     "cache.image_size": None,
     "training.steps": 3,

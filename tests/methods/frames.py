@@ -74,13 +74,14 @@ class TokenTeacher(MeanColor):
 
 def student(outputs: int = 0, **options: Any) -> PointTransformer:
     torch.manual_seed(0)
-    return PointTransformer(1, outputs, **{"size": "tiny", "groups": 8, "group_size": 8, "drop_path": 0.0, **options})
+    defaults = {"size": "tiny", "points": 128, "groups": 8, "group_size": 8, "drop_path": 0.0}
+    return PointTransformer(1, outputs, **{**defaults, **options})
 
 
 def concept(folder: Any = None, network: PointTransformer | None = None, **options: Any) -> Concept:
     teacher = TokenTeacher()
     features = PixelFeatures(teacher, cache=FeatureCache(folder, teacher))
-    options = {"points": 128, "concept_tokens": 4, **options}
+    options = {"concept_tokens": 4, **options}
     network = network or student(3 if options.get("target") == "patches" else 0)
     torch.manual_seed(1)
     return Concept(network, features, partial(mse), **options)

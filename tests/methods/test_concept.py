@@ -81,7 +81,7 @@ def test_the_target_is_that_of_one_random_image() -> None:
 
 
 def test_half_of_the_samples_are_fixed_crops_with_what_they_see() -> None:
-    method, frames = concept(crops=3, crop_area=(0.3, 0.6), scale=(1.0, 1.0), shift=0.0, points=150), Frames()
+    method, frames = concept(crops=3, crop_area=(0.3, 0.6), scale=(1.0, 1.0), shift=0.0), Frames()
     scene, teacher = frames[3], method.pixel_features.teacher
     ramp = np.linspace(0, 255, 16 * 24).astype(np.uint8).reshape(16, 24, 1).repeat(3, axis=2)  # so that crops differ
     scene.views[0] = dataclasses.replace(scene.views[0], source=ramp)
@@ -346,4 +346,4 @@ def test_a_small_scene_repeats_its_points() -> None:
 
 def test_options_of_a_recipe() -> None:
     fields = set(METHODS.options("concept").model_fields)
-    assert fields >= {"points", "concepts", "concept_tokens", "head", "target", "units", "reconstruction", "sampling"}
+    assert fields >= {"crops", "concepts", "concept_tokens", "head", "target", "units", "reconstruction", "sampling"}

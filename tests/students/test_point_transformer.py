@@ -9,10 +9,11 @@ from scipy.special import erf
 from torch import Tensor
 
 from pointlift.data.batch import Batch
+from pointlift.data.clouds import to_unit_sphere
 from pointlift.errors import DataError, PointliftError, RecipeError
 from pointlift.registry import STUDENTS
 from pointlift.students.point_transformer import SIZES, PointTransformer, point_transformer
-from pointlift.students.points import random_patches
+from pointlift.students.points import drawn_rows, random_patches, unit_spheres
 from pointlift.students.transformer import DropPath
 from tests.students.points import reference
 
@@ -190,6 +191,60 @@ def test_a_cloud_is_the_same_alone_and_in_a_batch() -> None:
 
 def _one(points: Tensor) -> Batch:
     return Batch(points, points[:, :0], torch.tensor([0, len(points)]))
+
+
+def test_points_have_features_of_a_sample_in_the_unit_sphere() -> None:
+    student, batch = tiny(points=40, in_channels=1, inputs=("offset", "features")).eval(), batch_of(90, 30, channels=1)
+    with torch.no_grad():
+        found = student.decoder_features(batch)
+        moved = Batch(batch.points * 7 - torch.tensor([300.0, 20, 5]), batch.features, batch.offsets)
+        torch.testing.assert_close(student.decoder_features(moved), found, atol=2e-3, rtol=2e-3)
+    rows, offsets = drawn_rows(batch.offsets, 40, random=False)
+    assert offsets.tolist() == [0, 40, 70]
+    for b, (first, last) in enumerate([(0, 90), (90, 120)]):
+        mine = rows[offsets[b] : offsets[b + 1]]
+        cloud = batch.points[mine].double().numpy()
+        centre = cloud.mean(0)
+        radius = np.sqrt(((cloud - centre) ** 2).sum(1).max())
+        points = torch.from_numpy((cloud - centre) / radius).float()
+        with torch.no_grad():
+            encoding = student.encode(Batch(points, batch.features[mine], torch.tensor([0, len(mine)])))
+        every = (batch.points[first:last].double().numpy() - centre) / radius
+        squared = ((every[:, None] - encoding.centres[0].double().numpy()) ** 2).sum(2)
+        nearest = np.argsort(squared, axis=1)[:, :3]
+        weights = 1 / (np.take_along_axis(squared, nearest, 1) + 1e-8)
+        tokens = encoding.tokens[0].double().numpy()[nearest]
+        expected = (tokens * weights[:, :, None]).sum(1) / weights.sum(1, keepdims=True)
+        np.testing.assert_allclose(found[first:last], expected, rtol=1e-3, atol=1e-4)
+
+
+def test_points_are_drawn_anew_in_training_only() -> None:
+    offsets = torch.tensor([0, 90, 90, 120])
+    again = [drawn_rows(offsets, 40, random=False)[0] for _ in range(2)]
+    assert torch.equal(*again)
+    rows, counts = drawn_rows(offsets, 40, random=True)
+    assert counts.tolist() == [0, 40, 40, 70]
+    assert len(rows.unique()) == len(rows) == 70
+    assert rows[:40].max() < 90
+    assert torch.equal(rows[40:], torch.arange(90, 120))
+    assert not torch.equal(rows, drawn_rows(offsets, 40, random=True)[0])
+    assert torch.equal(drawn_rows(offsets, None, random=True)[0], torch.arange(120))
+    student, batch = tiny(points=40).eval(), batch_of(90, 90)
+    with torch.no_grad():
+        assert torch.equal(student(batch), student(batch))
+    with pytest.raises(RecipeError, match=r"student\.points is 5, but 8 patches of 6 points need at least 8"):
+        tiny(points=5)
+
+
+def test_unit_spheres_are_those_of_the_clouds() -> None:
+    batch = batch_of(60, 30)
+    points = torch.cat([batch.points * 3 + 5, torch.full((4, 3), 2.0)])
+    centres, radii = unit_spheres(points, torch.tensor([0, 60, 60, 90, 94]))
+    for b, (first, last) in enumerate([(0, 60), (60, 60), (60, 90), (90, 94)]):
+        if first < last:
+            _, centre, radius = to_unit_sphere(points[first:last].numpy())
+            np.testing.assert_allclose(centres[b], centre, atol=1e-6)
+            np.testing.assert_allclose(radii[b], radius, rtol=1e-6)
 
 
 def test_rows_are_rows_of_the_whole() -> None:

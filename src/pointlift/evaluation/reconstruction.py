@@ -31,7 +31,7 @@ COLUMNS = {"Chamfer, random decoder": "untrained", "trained decoder": "trained",
 def reconstruction(
     trial: Trial,
     *,
-    points: PositiveInt = 4096,
+    points: PositiveInt | None = None,
     hidden_share: Annotated[float, Field(gt=0, lt=1)] = 0.6,
     decoder_depth: PositiveInt = 3,
     steps: Annotated[int, Field(ge=0)] = 200,
@@ -46,7 +46,7 @@ def reconstruction(
 
     Args:
         trial: student (a point transformer), data and seed.
-        points: drawn from every scene, then moved into the unit sphere.
+        points: drawn from every scene, then moved into the unit sphere; None: as many as the student's, else 4096.
         hidden_share: share of the patches that are hidden.
         decoder_depth: blocks of the decoder.
         steps: of training the decoder; 0 for none.
@@ -62,6 +62,7 @@ def reconstruction(
         RecipeError: the student is no point transformer. DataError: a scene has too few points for its patches.
     """
     encoders = {"student": trial.student, "random network": trial.fresh_student(trial.seed)}
+    points = points or getattr(trial.student, "points", None) or 4096
     results: dict[str, dict[str, float]] = {}
     for name, encoder in encoders.items():
         if not isinstance(encoder, PointTransformer):

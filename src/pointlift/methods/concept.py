@@ -118,8 +118,8 @@ class Concept(Method):
         loss: a paired loss; ``mse`` is the paper's.
         augmentation: of the points, before all else; None as in the paper.
         image: must be None: targets are computed once.
-        points: P, drawn from every scene; a scene with fewer repeats some.
-        sampling: how they are drawn: ``random``, or ``farthest`` points from a random first one.
+        sampling: how the student's P points are drawn from a scene (one with fewer repeats some): ``random``, or
+            ``farthest`` points from a random first one.
         scale: range of the factor of each axis.
         shift: largest shift of each axis.
         crops: how many fixed crops of each image are learned too, each with the points that it sees, every second one
@@ -148,7 +148,6 @@ class Concept(Method):
         augmentation: PointAugmentation | None = None,
         image: Any = None,
         *,
-        points: Annotated[int, Field(ge=1)] = 4096,
         sampling: Literal["random", "farthest"] = "random",
         scale: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = (2 / 3, 3 / 2),
         shift: Annotated[float, Field(ge=0)] = 0.2,
@@ -191,7 +190,7 @@ class Concept(Method):
         if target == "none" and reconstruction == 0:
             raise RecipeError("method.target is none and method.reconstruction is 0: there is nothing to learn")
         self._frozen = (pixel_features, TokenSets(pixel_features))  # a tuple, so that no part of it is of this module
-        self.loss, self.augmentation, self.count, self.sampling = loss, augmentation, points, sampling
+        self.loss, self.augmentation, self.sampling = loss, augmentation, sampling
         self.scale, self.shift, self.target, self.units = scale, shift, target, units
         self.crop_count, self.crop_area = crops, crop_area
         self.reconstruction, self.hidden_share, self.min_depth = reconstruction, hidden_share, min_depth
@@ -303,9 +302,10 @@ class Concept(Method):
     def chosen(self, scene: Scene, rng: np.random.Generator) -> np.ndarray:
         """Rows (P,) of the scene's points that the network is given."""
         self.student.require_points(scene.id, len(scene))
-        if self.sampling == "farthest" and len(scene) > self.count:
-            return farthest_rows(scene.points, self.count, start=int(rng.integers(len(scene))))
-        return random_rows(len(scene), self.count, rng)
+        count = self.student.points or len(scene)
+        if self.sampling == "farthest" and len(scene) > count:
+            return farthest_rows(scene.points, count, start=int(rng.integers(len(scene))))
+        return random_rows(len(scene), count, rng)
 
     def collate(self, samples: list[Sample], rng: np.random.Generator) -> ConceptBatch:
         """Join samples."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
@@ -17,7 +17,7 @@ from pointlift.registry import STUDENTS
 from pointlift.students.base import Student
 from pointlift.students.normalization import BatchNorm
 from pointlift.students.point_mae import load_point_mae
-from pointlift.students.points import Patches, interpolate, make_patches, require_points
+from pointlift.students.points import Patches, drawn_rows, interpolate, make_patches, require_points, unit_spheres
 from pointlift.students.transformer import initialize, stack
 
 Count = Annotated[int, Field(ge=1)]
@@ -98,9 +98,10 @@ class Encoding:
 class PointTransformer(Student):
     """A transformer over patches of the cloud: farthest-point centres and their nearest points, relative to them.
 
-    T = PointNet(P); E = MLP(C); F_i = Block_i(F_{i−1} + E) with F_0 = T. `encode` gives the tokens of every layer. A
-    point's feature is that of the three nearest centres, weighted by inverse squared distance, through a linear head.
-    Every cloud needs at least as many points as patches, and as a patch has points.
+    T = PointNet(P); E = MLP(C); F_i = Block_i(F_{i−1} + E) with F_0 = T. `encode` gives the tokens of every layer, of
+    clouds as they come. Features of points are of whole clouds in any unit: patches are made of ``points`` of each, in
+    the unit sphere, and a point takes the mean of the three nearest centres, weighted by inverse squared distance,
+    through a linear head. Every cloud needs at least as many points as patches, and as a patch has points.
 
     Args:
         in_channels: features per input point.
@@ -108,6 +109,7 @@ class PointTransformer(Student):
             `decoder_features`.
         size: blocks × width, heads, widths of the patch embedding: ``"tiny"`` 4 × 96, 3, (32, 64, 128), ``"small"``
             8 × 192, 3, (64, 128, 256), ``"base"`` 12 × 384, 6, (128, 256, 512) as published.
+        points: P, how many of each cloud patches are made of, drawn anew in training; None: all.
         groups: patches G of each cloud.
         group_size: points K of each patch.
         inputs: what the patch embedding sees of a point: ``"offset"`` (x, y, z from the centre of its patch), and
@@ -127,6 +129,7 @@ class PointTransformer(Student):
         out_channels: int,
         *,
         size: Literal["tiny", "small", "base"] = "base",
+        points: int | None = None,
         groups: int = 64,
         group_size: int = 32,
         inputs: tuple[Input, ...] = ("offset",),
@@ -136,11 +139,16 @@ class PointTransformer(Student):
         weights: Path | None = None,
     ) -> None:
         super().__init__()
+        if points is not None and points < max(groups, group_size):
+            raise RecipeError(
+                f"student.points is {points}, but {groups} patches of {group_size} points need at least "
+                f"{max(groups, group_size)}"
+            )
         if "features" in inputs and in_channels == 0:
             raise RecipeError("the student's inputs name 'features', but the points have none; use inputs ['offset']")
         depth, dim, heads, widths = SIZES[size]
         self.in_channels, self.out_channels, self.decoder_channels = in_channels, out_channels, dim
-        self.dim, self.depth, self.groups, self.group_size = dim, depth, groups, group_size
+        self.dim, self.depth, self.points, self.groups, self.group_size = dim, depth, points, groups, group_size
         self.inputs, self.first_centre, self.drop_path = tuple(inputs), first_centre, drop_path
         channels = sum(3 if kind == "offset" else in_channels for kind in self.inputs)
         self.embedding = PatchEmbedding(channels, widths, dim)
@@ -158,14 +166,14 @@ class PointTransformer(Student):
 
     def forward(self, batch: Batch, rows: Tensor | None = None) -> Tensor:
         """(ΣN, D) features of every point, not normalised; with ``rows (P,)``, (P, D) of those points only."""
-        encoding = self.encode(batch)
+        encoding, whole = self._whole(batch)
         # the head is linear and the weights of the interpolation sum to one, so it may as well come first
-        return self._spread(self.head(encoding.tokens), encoding, batch, rows)
+        return self._spread(self.head(encoding.tokens), encoding, whole, rows)
 
     def decoder_features(self, batch: Batch, rows: Tensor | None = None) -> Tensor:
         """(ΣN, decoder_channels) features of every point before the head, or those of ``rows`` only."""
-        encoding = self.encode(batch)
-        return self._spread(encoding.tokens, encoding, batch, rows)
+        encoding, whole = self._whole(batch)
+        return self._spread(encoding.tokens, encoding, whole, rows)
 
     def encode(self, batch: Batch, visible: Tensor | None = None) -> Encoding:
         """Tokens of the patches; with ``visible (B, V)`` (`random_patches`), of those only, the others unseen."""
@@ -208,6 +216,16 @@ class PointTransformer(Student):
         tokens = self.norm(tokens)
         return Encoding(patches, visible, layers, tokens[:, first:], tokens[:, 0] if first else None)
 
+    def _whole(self, batch: Batch) -> tuple[Encoding, Batch]:
+        """The encoding of points drawn from each cloud, in their unit sphere, and all points moved with them."""
+        rows, offsets = drawn_rows(batch.offsets, self.points, random=self.training)
+        centres, radii = unit_spheres(batch.points[rows], offsets)
+        clouds = batch.batch_index()
+        moved = (batch.points.double() - centres[clouds]) / radii[clouds, None]
+        whole = replace(batch, points=moved.to(batch.points.dtype))
+        drawn = Batch(whole.points[rows], batch.features[rows], offsets, batch.scene_ids)
+        return self.encode(drawn), whole
+
     def _spread(self, values: Tensor, encoding: Encoding, batch: Batch, rows: Tensor | None) -> Tensor:
         """Values of the patches (B, G, C) at every point, or at ``rows`` only."""
         clouds, points = batch.batch_index(), batch.points
@@ -222,6 +240,7 @@ def point_transformer(
     out_channels: int,
     *,
     size: Literal["tiny", "small", "base"] = "base",
+    points: Count | None = None,
     groups: Count = 64,
     group_size: Count = 32,
     inputs: Annotated[tuple[Input, ...], Field(min_length=1)] = ("offset",),
@@ -239,6 +258,7 @@ def point_transformer(
         in_channels,
         out_channels,
         size=size,
+        points=points,
         groups=groups,
         group_size=group_size,
         inputs=inputs,

@@ -4,9 +4,11 @@ from pointlift.students.points.interpolation import interpolate
 from pointlift.students.points.neighbours import nearest_centres, nearest_points
 from pointlift.students.points.patches import Patches, make_patches, random_patches, require_points
 from pointlift.students.points.sampling import farthest_points
+from pointlift.students.points.whole import drawn_rows, unit_spheres
 
 __all__ = [
     "Patches",
+    "drawn_rows",
     "farthest_points",
     "interpolate",
     "make_patches",
@@ -14,4 +16,5 @@ __all__ = [
     "nearest_points",
     "random_patches",
     "require_points",
+    "unit_spheres",
 ]
