@@ -277,3 +277,11 @@ def _evaluation_takes_one_part(run: Run) -> None:
     assert train.class_names == test.class_names == DATASETS.get("street").class_names
     with pytest.raises(DataError, match="names no classes"):
         pointlift.evaluate(run, "exemplar", split="train", cpu=True)
+
+
+def test_frames_that_parts_left_out_are_added_up() -> None:
+    mixed = few({3: 1.0, 4: 1.0, 5: 1.0})
+    assert mixed.dropped_frames == {}
+    mixed.parts["few3"].dropped_frames = {"no depth": 2}
+    mixed.parts["few5"].dropped_frames = {"no pose": 1, "no depth": 3}
+    assert mixed.dropped_frames == {"no depth": 5, "no pose": 1}

@@ -12,6 +12,7 @@ from pointlift.evaluation.features import (
     student_output,
     student_source,
 )
+from tests.methods.frames import Frames, student
 
 from .world import Oracle, World, fresh_student, trial
 
@@ -32,6 +33,15 @@ def test_a_student_whose_output_is_not_its_head_s_is_run_twice() -> None:
     found = student_source(student, CPU, "out", "decoder")(scene)
     assert np.array_equal(found["out"].numpy(), student.features(scene))
     assert torch.equal(found["decoder"], student.decoder_features(Batch.from_scenes([scene])))
+
+
+def test_a_student_of_many_patches_is_tried_on_enough_points() -> None:
+    many, scene = student(groups=512, points=None), Frames(points=600)[0]
+    found = student_source(many, CPU, "out", "decoder")(scene)
+    assert found["decoder"].shape == (600, 96)
+    assert torch.equal(found["out"], found["decoder"])  # it has no output layer
+    few = Frames(points=520)[0]
+    assert torch.equal(student_source(many, CPU, "out", "decoder")(few)["out"], student_output(many, few, CPU))
 
 
 def test_settled_statistics_are_the_average_over_scans() -> None:
@@ -55,6 +65,21 @@ def test_random_network_is_the_seed_s_and_says_so(tmp_path) -> None:
     assert torch.equal(student.head.weight, fresh_student(9).head.weight)
     assert "seed 9" in words
     assert "2 training scans" in words
+
+
+def test_a_random_network_that_draws_in_training_is_the_seed_s(tmp_path) -> None:
+    def fresh(seed: int) -> nn.Module:
+        with torch.random.fork_rng(devices=[]):
+            return student(points=64, drop_path=0.5, first_centre="random")
+
+    given = trial(tmp_path, train=Frames(), fresh_student=fresh)
+    states = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        before = torch.get_rng_state()
+        states.append(random_network(given, [0, 5])[0].state_dict())
+        assert torch.equal(torch.get_rng_state(), before)
+    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
 
 
 def test_raw_features_by_hand() -> None:

@@ -275,6 +275,8 @@ def test_a_cloud_that_its_image_does_not_see_gives_no_pairs() -> None:
     [
         ({"target": "none"}, "there is nothing to learn"),
         ({"image": object()}, "image=null"),
+        ({"scale": (1.5, 0.6)}, r"method\.scale is a range from low to high, not \[1\.5, 0\.6\]"),
+        ({"crop_area": (1.0, 0.25)}, r"method\.crop_area is a range from low to high, not \[1, 0\.25\]"),
     ],
 )
 def test_wrong_options_are_one_sentence(options: dict[str, Any], said: str) -> None:

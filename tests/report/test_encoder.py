@@ -9,7 +9,7 @@ from pointlift import api
 from pointlift.evaluation.base import no_progress
 from pointlift.report import report
 from pointlift.report.drawing import Drawing
-from pointlift.report.encoder import EncoderStage, encoder_gallery
+from pointlift.report.encoder import EncoderStage, _features, encoder_gallery
 from pointlift.run import Run
 from tests.methods.frames import Frames, concept
 from tests.report.fabricate import three_losses
@@ -32,6 +32,13 @@ def test_each_frame_shows_features_and_four_concepts() -> None:
     low, middle, high = (float(text.removesuffix(" ×")) for text, _ in found.legend)
     assert 0 < low < middle < high
     assert encoder_gallery(stage(Frames(points=300)), 2) == found
+
+
+def test_features_are_of_all_points_as_the_loaded_encoder_has_them() -> None:
+    given, scene = stage(Frames(points=300)), Frames(points=300)[2]
+    loaded = given.method.student.features(scene)
+    np.testing.assert_allclose(_features(given.method, scene), loaded, atol=1e-5)
+    np.testing.assert_allclose(_features(given.method, scene, 7), loaded[::7], atol=1e-5)
 
 
 def test_concepts_that_look_everywhere_alike_have_one_colour() -> None:

@@ -35,6 +35,14 @@ def test_names_of_results_are_read_out(file: str, said: str) -> None:
     assert tables.called(file) == said
 
 
+@pytest.mark.parametrize(
+    ("mean", "said"),
+    [(99.94, "99.9"), (99.96, "100"), (9.996, "10.0"), (1234.5, "1234"), (0.0, "0.00"), (-99.96, "-100")],
+)
+def test_measures_have_three_digits(mean: float, said: str) -> None:
+    assert tables.measure({"mean": mean, "std": None}).text == said
+
+
 def test_the_share_of_the_teacher_is_at_the_same_points(tmp_path: Path) -> None:
     table = tables.ceiling(summarise(three_losses(tmp_path)), "zero-shot")
     assert table is not None
@@ -90,3 +98,7 @@ def test_a_protocol_with_its_own_columns_has_a_table_of_its_rows(tmp_path: Path)
         ("training mean", None, ["0.00295", "1200", "–"]),
     ]
     assert "**Retrieval**" in markdown(summary)
+    for group in summary["groups"]:
+        if "retrieval" in group["tasks"]:
+            group["tasks"]["retrieval-part=Rooms"] = group["tasks"].pop("retrieval")
+    assert "Retrieval (part=Rooms)" in [heading for heading, _ in tables.all_tables(summary)]

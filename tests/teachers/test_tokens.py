@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from pointlift.data.crops import Crop
-from pointlift.data.scene import Scene
+from pointlift.data.scene import Scene, View
 from pointlift.errors import DataError, PointliftError
 from pointlift.teachers import DINOv2, StreetTeacher
 from pointlift.teachers.cache import FeatureCache
@@ -79,6 +79,34 @@ def test_crops_have_entries_of_their_own(tmp_path: Path) -> None:
     assert torch.equal(mean_of_whole, again(view))
 
 
+def test_a_crop_s_entry_is_of_the_size_at_which_it_is_seen(tmp_path: Path) -> None:
+    view, teacher = make_view(save_image(tmp_path / "image.png", size=(32, 32))), TokenTeacher()
+    own, scaled = sets(tmp_path / "cache", teacher), sets(tmp_path / "cache", teacher, image_size=(32, 32))
+    crop = Crop(2, 3, 20, 15, True)
+    assert own.key(view) == scaled.key(view)
+    assert own.key(view, crop).endswith("-32x32-crop2-3-20-15-1-12x20-tokens")
+    assert scaled.key(view, crop).endswith("-32x32-crop2-3-20-15-1-32x32-tokens")
+
+
+def test_an_image_is_decoded_once_for_all_its_crops(tmp_path: Path, monkeypatch) -> None:
+    view, teacher, read = make_view(save_image(tmp_path / "image.png")), TokenTeacher(), []
+    decoded = View.image.fget
+
+    def image(self: View) -> np.ndarray:
+        if self.path is not None:
+            read.append(self.path)
+        return decoded(self)
+
+    crops = [Crop(left, 0, left + 10, 12, False) for left in range(12)]
+    tokens = sets(tmp_path / "cache", teacher)
+    monkeypatch.setattr(View, "image", property(image))
+    tokens.precompute(scenes([view]), crops=lambda view: crops)
+    assert (len(read), teacher.images) == (1, 13)
+    for crop in crops:
+        alone = TokenSets(PixelFeatures(teacher))(view, crop)
+        torch.testing.assert_close(tokens(view, crop), alone)
+
+
 @pytest.mark.parametrize("content", [b"", b"nonsense"])
 def test_a_damaged_entry_is_computed_again(tmp_path: Path, content: bytes, caplog) -> None:
     view, teacher = make_view(save_image(tmp_path / "image.png")), TokenTeacher()
@@ -132,6 +160,16 @@ def test_tokens_that_are_not_finite_are_refused() -> None:
     tokens = TokenSets(PixelFeatures(TokenTeacher(float("nan"))))
     with pytest.raises(DataError, match="tokens are not finite"):
         tokens(make_view(random_image(0)))
+
+
+def test_of_several_images_the_one_without_finite_tokens_is_named() -> None:
+    class Dark(TokenTeacher):
+        def tokens(self, images: torch.Tensor, views=None) -> torch.Tensor:
+            return 1 / images.sum(dim=(1, 2, 3))[:, None, None]
+
+    views = [make_view(np.full((8, 8, 3), value, np.uint8), f"camera{value}") for value in (3, 0, 5)]
+    with pytest.raises(DataError, match="view 'camera0'"):
+        TokenSets(PixelFeatures(Dark())).precompute(scenes(views))
 
 
 def test_a_teacher_without_tokens_says_so() -> None:

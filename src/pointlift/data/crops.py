@@ -27,7 +27,7 @@ class Crop(NamedTuple):
 
 
 def draw_crop(size: tuple[int, int], area: tuple[float, float], rng: np.random.Generator) -> Crop:
-    """A crop anywhere in an image of ``size`` (height, width), of the image's shape, mirrored every second time.
+    """A crop anywhere in an image of ``size`` (height, width), of the image's shape, mirrored with probability 1/2.
 
     Its share of the image's area is drawn evenly from ``area``, a range within (0, 1].
     """

@@ -204,7 +204,10 @@ def may_be_empty(path: Path, size: tuple[int, int]) -> bool:
     The bound is half a bit a pixel and 1 KiB: a compressed image without a reading has about a fifth of that at most,
     a sensor's real one more than twice as much.
     """
-    return not path.is_file() or path.stat().st_size < size[0] * size[1] // 16 + 1024
+    try:
+        return path.stat().st_size < size[0] * size[1] // 16 + 1024
+    except OSError:
+        return True
 
 
 def read_label_image(path: Path, size: tuple[int, int]) -> np.ndarray:

@@ -48,7 +48,8 @@ def _head_is_last(student: Student, scene: Scene, device: torch.device) -> bool:
     """Whether ``student.head`` of the decoder's features is the output, which saves a pass; tried on few points."""
     if not isinstance(getattr(student, "head", None), nn.Module):
         return False
-    batch = Batch.from_scenes([scene.select(np.arange(min(500, len(scene.points))))]).to(device)
+    few = max(500, getattr(student, "groups", 0), getattr(student, "group_size", 0))  # patches need so many
+    batch = Batch.from_scenes([scene.select(np.arange(min(few, len(scene.points))))]).to(device)
     found = student.head(student.decoder_features(batch))  # type: ignore[operator]
     expected = student(batch)
     return found.shape == expected.shape and torch.allclose(found, expected, rtol=1e-4, atol=1e-5)
@@ -79,7 +80,9 @@ def settle_normalization(student: Student, scenes: Iterable[Scene], device: torc
 def random_network(trial: Trial, scans: Sequence[int]) -> tuple[Student, str]:
     """A randomly initialised twin of the student, settled on these training scans, and what it is in words."""
     student = trial.fresh_student(trial.seed)
-    settled = settle_normalization(student, each(trial, trial.train, "random network", scans), trial.device)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(trial.seed)  # in training mode a student may draw points and drop paths
+        settled = settle_normalization(student, each(trial, trial.train, "random network", scans), trial.device)
     return student, (
         f"the same network with random weights (seed {trial.seed}); its batch statistics are averaged over {settled} "
         "training scans, which takes no labels"

@@ -78,8 +78,8 @@ class ConceptNetwork(nn.Module):
     """All that is trained: the student, and on top of it what only pretraining needs.
 
     ``concepts`` is None where the head reads the patches themselves, ``head`` where there is no token set to predict,
-    and ``decoder`` where nothing is reconstructed. ``mean`` and ``deviation`` (T, D) are those of the training targets;
-    with standardised units the head predicts ``(tokens − mean) / deviation``.
+    and ``decoder`` where nothing is reconstructed. ``mean`` and ``deviation`` (T, D) are those of the whole training
+    images (not of crops); with standardised units the head predicts ``(tokens − mean) / deviation``.
     """
 
     mean: Tensor
@@ -122,8 +122,8 @@ class Concept(Method):
             ``farthest`` points from a random first one.
         scale: range of the factor of each axis.
         shift: largest shift of each axis.
-        crops: how many fixed crops of each image are learned too, each with the points that it sees, every second one
-            mirrored; for few frames. Half of the samples are whole images all the same.
+        crops: how many fixed crops of each image are learned too, each with the points that it sees, each mirrored
+            with probability 1/2; for few frames. Half of the samples are whole images all the same.
         crop_area: range of a crop's share of its image's area.
         target: what is learned: the teacher's ``tokens``; its ``patches`` (direct local alignment: every patch of the
             image against the point patch that projects nearest to it, through the student's own head); or ``none``.
@@ -133,7 +133,7 @@ class Concept(Method):
             ``flatten`` (over all values at once) or ``pooled`` (of each token, then learned averages).
         hidden: width within ``flatten`` and ``pooled``.
         units: of the loss: the teacher's ``raw`` values, or ``standardised`` by mean and deviation of each element
-            over the training targets.
+            over the whole training images (not crops).
         reconstruction: weight of the reconstruction loss; 0 for none.
         hidden_share: share of the patches that are hidden for it; the distillation sees all patches.
         decoder_depth: blocks of its decoder.
@@ -187,6 +187,9 @@ class Concept(Method):
                 "method.crops needs a teacher that computes token sets of crops (method.target=tokens, and no teacher "
                 "that reads files): method.crops=0"
             )
+        for name, (low, high) in {"scale": scale, "crop_area": crop_area}.items():
+            if low > high:
+                raise RecipeError(f"method.{name} is a range from low to high, not [{low:g}, {high:g}]")
         if target == "none" and reconstruction == 0:
             raise RecipeError("method.target is none and method.reconstruction is 0: there is nothing to learn")
         self._frozen = (pixel_features, TokenSets(pixel_features))  # a tuple, so that no part of it is of this module
@@ -270,7 +273,8 @@ class Concept(Method):
         if not self.crop_count:
             return []
         rng = np.random.default_rng(zlib.crc32(self.token_sets.key(view).encode()))
-        return [draw_crop(view.size, self.crop_area, rng) for _ in range(self.crop_count)]
+        size = view.size
+        return [draw_crop(size, self.crop_area, rng) for _ in range(self.crop_count)]
 
     def sample(self, scene: Scene, rng: np.random.Generator) -> Sample:
         """Draw a scene's image or a crop of it, and points, and move the points."""

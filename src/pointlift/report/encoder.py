@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from pointlift.data.batch import Batch
 from pointlift.data.scene import Scene
 from pointlift.errors import DataError
 from pointlift.evaluation.sampling import spread
@@ -26,6 +27,8 @@ from pointlift.students.base import evaluating
 
 CONCEPTS = 4
 """Concepts that are shown, at most."""
+BASIS = 10_000
+"""Points of a frame, about, from which the colours' directions are taken."""
 NEARLY_EVEN = (0.9, 1.1)
 """What the colours of attention span at least, so that concepts that look everywhere alike do not seem to choose."""
 
@@ -93,15 +96,14 @@ def encoder_gallery(stage: EncoderStage, scenes: int) -> EncoderGallery:
         DataError: a frame has too few points for the encoder.
     """
     frames = [stage.test[index] for index in spread(range(len(stage.test)), scenes)]
-    features = [_features(stage.method, frame) for frame in frames]
-    colors = feature_colors(torch.cat(features))
+    colors = feature_colors(torch.cat([_features(stage.method, one, max(1, len(one) // BASIS)) for one in frames]))
     attention = _Attention(stage.method, frames) if stage.method.network.concepts is not None else None
     pictures = []
     for number, frame in enumerate(frames):
         drawing = Drawing(frame, stage.method.min_depth)
-        own = at_all_points(frame, stage.method.drawn(frame), colors(features[number]))
+        own = _feature_pictures(drawing, stage.feature_names, colors(_features(stage.method, frame)))
         concepts = attention.pictures(number, drawing) if attention else []
-        pictures.append(FramePictures(frame.id, _feature_pictures(drawing, stage.feature_names, own), concepts))
+        pictures.append(FramePictures(frame.id, own, concepts))
         stage.progress("pictures of the encoder", number + 1, len(frames))
     unseen = "features" not in stage.method.student.inputs and set(RED_GREEN_BLUE) <= set(stage.feature_names)
     if attention is None:
@@ -143,11 +145,12 @@ class _Attention:
         return ramp(values, self._low, self._high)
 
 
-def _features(method: Concept, scene: Scene) -> torch.Tensor:
-    """The encoder's features (P, C) float32 on the CPU of the points that are drawn for it."""
-    cloud = method.clouds([scene]).to(next(method.parameters()).device)
+def _features(method: Concept, scene: Scene, step: int = 1) -> torch.Tensor:
+    """The encoder's features (N, C) float32 of every ``step``-th of a scene's points, on the CPU."""
+    batch = Batch.from_scenes([scene]).to(next(method.parameters()).device)
     with evaluating(method.student):
-        return method.student.decoder_features(cloud).float().cpu()
+        rows = torch.arange(0, len(scene), step, device=batch.points.device)
+        return method.student.decoder_features(batch, rows).float().cpu()
 
 
 def _feature_pictures(drawing: Drawing, feature_names: Sequence[str], colors: np.ndarray) -> list[Picture]:

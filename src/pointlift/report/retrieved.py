@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn import functional as F
 
 from pointlift.data.scene import View
 from pointlift.errors import DataError
-from pointlift.evaluation.retrieval import similarities
 from pointlift.evaluation.sampling import ids_of, spread
 from pointlift.methods.concept import Concept
 from pointlift.report.drawing import Drawing
@@ -64,6 +64,7 @@ def retrieved_images(stage: EncoderStage, frames: int) -> RetrievedImages:
     chosen = spread(range(len(test)), frames)
     asked = [test[index] for index in chosen]
     predicted = method.predict(asked)
+    method.token_sets.precompute(test, lambda done, total: stage.progress("token sets", done, total))
     views_of = getattr(test, "views", lambda index: test[index].views)
     targets = []
     for index, name in enumerate(ids):
@@ -71,10 +72,10 @@ def retrieved_images(stage: EncoderStage, frames: int) -> RetrievedImages:
         if not views or len(ids) < 2:
             raise DataError(f"retrieval needs two frames, each with an image; '{name}' has none or is alone")
         targets.append(method.token_sets(views[0]))
-        stage.progress("token sets", index + 1, len(ids))
     points, images = _standardised(method, predicted), _standardised(method, torch.stack(targets))
+    cosine = (F.normalize(points, dim=1) @ F.normalize(images, dim=1).T).numpy()
     queries = []
-    for index, frame, scores in zip(chosen, asked, similarities(points, images)["cosine"].numpy(), strict=True):
+    for index, frame, scores in zip(chosen, asked, cosine, strict=True):
         order = nearest_first(scores, index)
         found = []
         for place, k in enumerate(order[:NEAREST], start=1):

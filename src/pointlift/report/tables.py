@@ -70,7 +70,9 @@ def all_tables(summary: Mapping[str, Any]) -> list[tuple[str, Table]]:
     ]
     found += [(f"{called(task)}: IoU per class, %", per_class(summary, task)) for task in segmentation_tasks(summary)]
     found.append(("Structure", structure(summary)))
-    found += [(called(task).capitalize(), measures(summary, task)) for task in measure_tasks(summary)]
+    for task in measure_tasks(summary):
+        name = called(task)
+        found.append((name[:1].upper() + name[1:], measures(summary, task)))
     return [(heading, table) for heading, table in found if table is not None]
 
 
@@ -281,7 +283,7 @@ def measure(statistic: Mapping[str, Any] | None) -> Cell:
 
 
 def _digits(value: float, count: int) -> str:
-    return f"{value:.0f}" if abs(value) >= 10 ** (count - 1) else f"{value:#.{count}g}"
+    return f"{value:.0f}" if abs(value) >= 10 ** (count - 1) else f"{value:#.{count}g}".rstrip(".")
 
 
 def seeds_in_words(seeds: Sequence[int]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,8 +79,10 @@ class TokenSets:
             remove_stale(self._keys.folder)
         waiting: dict[str, Shown] = {}
         for done, views in enumerate(_views(scenes), start=1):
-            shown = [(view, crop) for view in views for crop in (None, *crops(view))]
-            waiting |= {key: one for key, one in ((self.key(*one), one) for one in shown) if not self._has(key)}
+            for view in views:
+                image = self._keys.key(view)
+                shown = {self._key(image, crop): (view, crop) for crop in (None, *crops(view))}
+                waiting |= {key: one for key, one in shown.items() if not self._has(key)}
             if len(waiting) >= _BATCH or done == len(scenes):
                 for key, tokens in zip(waiting, self._computed(list(waiting.values())), strict=True):
                     self._store(key, tokens)
@@ -108,43 +111,53 @@ class TokenSets:
         return mean.float(), torch.where(still, 1.0, deviation).float()
 
     def _computed(self, shown: list[Shown]) -> list[Tensor]:
-        views = [view if crop is None else crop_view(view, crop) for view, crop in shown]
-        if views and self.teacher.device.type != "cpu" and torch.utils.data.get_worker_info() is not None:
+        if shown and self.teacher.device.type != "cpu" and torch.utils.data.get_worker_info() is not None:
             raise DataError(
-                f"view '{views[0].name}': its token set is not at hand, and a data-loading process cannot compute it "
-                "on an accelerator; prepare the method first"
+                f"view '{shown[0][0].name}': its token set is not at hand, and a data-loading process cannot compute "
+                "it on an accelerator; prepare the method first"
             )
+        views = {view: view for view, _ in shown}
+        if not self.teacher.reads_files:
+            views = {view: replace(view, source=view.image) for view in views}  # each is decoded once
         groups: dict[tuple[int, int], list[int]] = defaultdict(list)
-        for index, view in enumerate(views):
-            groups[self._size(view)].append(index)
+        for index, (view, crop) in enumerate(shown):
+            groups[self._size(views[view].size if crop is None else crop.size)].append(index)
         found: dict[int, Tensor] = {}
         for size, members in groups.items():
             for start in range(0, len(members), _BATCH):
                 batch = members[start : start + _BATCH]
-                for index, tokens in zip(batch, self._run([views[i] for i in batch], size), strict=True):
+                looked_at = [(views[view], crop) for view, crop in (shown[index] for index in batch)]
+                for index, tokens in zip(batch, self._run(looked_at, size), strict=True):
+                    if not bool(torch.isfinite(tokens).all()):
+                        view = shown[index][0]
+                        raise DataError(f"view '{view.name}' ({view.path}): the teacher's tokens are not finite")
                     found[index] = tokens
-        return [found[index] for index in range(len(views))]
+        return [found[index] for index in range(len(shown))]
 
-    def _run(self, views: list[View], size: tuple[int, int]) -> Tensor:
+    def _run(self, shown: list[Shown], size: tuple[int, int]) -> Tensor:
+        views = [view if crop is None else crop_view(view, crop) for view, crop in shown]
         if self.teacher.reads_files:
             images = torch.zeros(()).expand(len(views), 3, *size)
         else:
             images = torch.stack([view_to_tensor(view, size) for view in views])
-        tokens = self.teacher.tokens(images, views).float().cpu()
-        if not bool(torch.isfinite(tokens).all()):
-            raise DataError(f"view '{views[0].name}' ({views[0].path}): the teacher's tokens are not finite")
-        return tokens
+        return self.teacher.tokens(images, views).float().cpu()
 
-    def _size(self, view: View) -> tuple[int, int]:
+    def _size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """The size at which the teacher sees an image or a crop of this (height, width)."""
         if self.teacher.reads_files:
-            return view.size
-        return teacher_size(view.size, self.teacher.stride, self._keys.image_size, self._keys.scale)
+            return size
+        return teacher_size(size, self.teacher.stride, self._keys.image_size, self._keys.scale)
 
     def key(self, view: View, crop: Crop | None = None) -> str:
-        """Name of an entry: the image, its crop, and the size and settings with which the teacher sees it."""
-        settings = getattr(self.teacher, "token_settings", "")
-        part = "" if crop is None else "-crop" + "-".join(str(int(value)) for value in crop)
-        return f"{self._keys.key(view)}{part}-tokens{settings}"
+        """Name of an entry: the image, its crop, and the sizes and settings with which the teacher sees them."""
+        return self._key(self._keys.key(view), crop)
+
+    def _key(self, image: str, crop: Crop | None) -> str:
+        part = ""
+        if crop is not None:
+            height, width = self._size(crop.size)
+            part = f"-crop{'-'.join(str(int(value)) for value in crop)}-{height}x{width}"
+        return f"{image}{part}-tokens{getattr(self.teacher, 'token_settings', '')}"
 
     def _path(self, key: str) -> Path | None:
         return None if self._keys.folder is None else self._keys.folder / f"{key}.safetensors"

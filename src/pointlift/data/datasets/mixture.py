@@ -157,6 +157,11 @@ class Mixture(Sequence[Scene]):
         """The id of every scene, without reading any."""
         return [f"{name}:{one}" for name, data in self.parts.items() for one in _ids(data)]
 
+    @property
+    def dropped_frames(self) -> dict[str, int]:
+        """How many frames the parts left out at opening, by what they lack."""
+        return dict(sum((Counter(getattr(data, "dropped_frames", {})) for data in self.parts.values()), Counter()))
+
     def views(self, index: int) -> list[View]:
         """The views of scene ``index``, without reading its points where its data set can do that."""
         _, data, place = self._find(index)
