@@ -78,6 +78,12 @@ def test_held_out_frames_are_the_last_and_the_gap_belongs_to_neither():
     assert list(rgbd.held_out(10, "val", 3, 2)) == [7, 8, 9]
     assert len(rgbd.held_out(10, "all", 3, 2)) == 10
     assert len(rgbd.held_out(2, "train", 3, 2)) == 0
+    assert rgbd.held_out(10, "val", 3, 2, block=1) == [4, 5, 6]
+    assert rgbd.held_out(10, "train", 3, 2, block=1) == [0, 1, 9]
+    assert rgbd.held_out(10, "val", 3, 2, block=3) == [0]
+    assert rgbd.held_out(10, "train", 3, 2, block=3) == [3, 4, 5, 6, 7, 8, 9]
+    assert rgbd.held_out(10, "val", 3, 2, block=4) == []
+    assert rgbd.held_out(10, "train", 3, 2, block=4) == list(range(10))
     assert sorted(["learn10", "learn2", "a", "7"], key=rgbd.natural_order) == ["7", "a", "learn2", "learn10"]
 
 
@@ -320,7 +326,7 @@ def test_images_of_different_size_need_the_colour_camera(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"split": "train"}, r"no frame is left for split 'train' by held_out 20 and gap 10"),
+        ({"split": "train"}, r"no frame is left for split 'train' by held_out 20, gap 10 and block 0"),
         ({"color": "rgb.png"}, r"color must contain \{frame\} once, not be 'rgb\.png'"),
         ({"labels": "{frame}.labels.png"}, r"no file has a name of this pattern of 'labels'"),
         ({"intrinsics": [1.0, 2.0]}, r"rgbd: intrinsics: intrinsics are .* not 2 numbers"),

@@ -303,10 +303,16 @@ def natural_order(name: str) -> list[tuple[int, int, str]]:
     return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in parts]
 
 
-def held_out(count: int, split: str, last: int, gap: int) -> range:
-    """The frames of a split of a sequence: ``val`` are the ``last`` ones, ``train`` those more than ``gap`` before."""
-    first = max(count - last, 0)
-    return {"train": range(max(first - gap, 0)), "val": range(first, count), "all": range(count)}[split]
+def held_out(count: int, split: str, size: int, gap: int, block: int = 0) -> list[int]:
+    """The frames of a split of a sequence of ``count``.
+
+    ``val`` is a block of ``size`` neighbouring frames, counted from the end: block 0 is the last, 1 that before it.
+    ``train`` is what lies more than ``gap`` frames before or after it.
+    """
+    last = max(count - block * size, 0)
+    val = range(max(last - size, 0), last)
+    near = range(val.start - gap, val.stop + gap) if block == 0 or val else range(0)
+    return list({"train": [i for i in range(count) if i not in near], "val": val, "all": range(count)}[split])
 
 
 def _open(path: Path) -> Image.Image:

@@ -56,8 +56,8 @@ class RGBD(Sequence[Scene]):
     """Any folder of colour, depth and pose, one scene per frame, with the intrinsics and a depth scale.
 
     Points are in the depth camera's frame (x right, y down, z forward; metres), with the colours that the colour
-    camera sees. The folder is a sequence, or holds sequences, at most two levels down. The last frames of every
-    sequence are its validation frames, after a gap in which the camera moves on.
+    camera sees. The folder is a sequence, or holds sequences, at most two levels down. A block of frames of every
+    sequence, by default the last ones, are its validation frames, beyond a gap in which the camera moves on.
 
     Frames without depth are dropped and counted in ``dropped_frames``, after the split is made, which they do not move.
     Only depth images whose file is too small to hold much are looked at for that (`rgbd.may_be_empty`): one that is
@@ -66,7 +66,8 @@ class RGBD(Sequence[Scene]):
     Args:
         root: the folder; ``~`` is the home folder.
         split: train, val, or all frames.
-        held_out: frames at the end of each sequence that are val.
+        held_out: neighbouring frames of each sequence that are val.
+        block: which of its blocks of so many frames, from the end: 0 the last, 1 that before it, ….
         gap: frames before them that belong to neither.
         color: pattern of the colour images, such as ``rgb/{frame}.png``; the layouts of 7-Scenes, of ScanNet's
             exporter (color, depth, pose) and of mOSD (rgb, depth, label) are found without.
@@ -99,6 +100,7 @@ class RGBD(Sequence[Scene]):
         root: Path,
         split: Literal["train", "val", "all"] = "train",
         held_out: Annotated[int, Field(ge=0)] = 20,
+        block: Annotated[int, Field(ge=0)] = 0,
         gap: Annotated[int, Field(ge=0)] = 10,
         color: str | None = None,
         depth: str | None = None,
@@ -115,8 +117,8 @@ class RGBD(Sequence[Scene]):
         frame_step: Annotated[int, Field(ge=1)] = 1,
         stride: Annotated[int, Field(ge=1)] = 1,
     ) -> None:
-        if min(frame_step, stride) < 1 or min(held_out, gap) < 0:
-            raise DataError("rgbd: frame_step and stride must be at least 1, held_out and gap at least 0")
+        if min(frame_step, stride) < 1 or min(held_out, gap, block) < 0:
+            raise DataError("rgbd: frame_step and stride must be at least 1, held_out, gap and block at least 0")
         if depth_scale <= 0 or not 0 <= min_depth < max_depth:
             raise DataError("rgbd: depth_scale must be above 0 and min_depth between 0 and max_depth")
         self.root, self.split, self.stride = Path(root).expanduser(), split, stride
@@ -127,10 +129,12 @@ class RGBD(Sequence[Scene]):
         self._frames = [
             frame
             for folder, layout in _sequences(self.root, given)
-            for frame in _part(_frames(self.root, folder, layout, asked), split, held_out, gap, frame_step)
+            for frame in _part(_frames(self.root, folder, layout, asked), split, held_out, gap, block)[::frame_step]
         ]
         if not self._frames:
-            raise DataError(f"{self.root}: no frame is left for split '{split}' by held_out {held_out} and gap {gap}")
+            raise DataError(
+                f"{self.root}: no frame is left for split '{split}' by held_out {held_out}, gap {gap} and block {block}"
+            )
         self._named = bool(classes)
         has_labels = any(frame.labels for frame in self._frames)
         self.class_names: tuple[str, ...] = tuple(classes) or (("table", "object") if has_labels else ())
@@ -316,5 +320,5 @@ def _frames(root: Path, folder: Path, layout: Layout, asked: list[str]) -> list[
     return frames
 
 
-def _part(frames: list[_Frame], split: str, held_out: int, gap: int, step: int) -> list[_Frame]:
-    return [frames[i] for i in rgbd.held_out(len(frames), split, held_out, gap)][::step]
+def _part(frames: list[_Frame], split: str, held_out: int, gap: int, block: int) -> list[_Frame]:
+    return [frames[i] for i in rgbd.held_out(len(frames), split, held_out, gap, block)]
