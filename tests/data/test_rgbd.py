@@ -327,6 +327,7 @@ def test_images_of_different_size_need_the_colour_camera(tmp_path):
     ("options", "message"),
     [
         ({"split": "train"}, r"no frame is left for split 'train' by held_out 20, gap 10 and block 0"),
+        ({"block": 3, "held_out": 2}, r"block 3 of 2 frames lies before the first; the longest sequence has"),
         ({"color": "rgb.png"}, r"color must contain \{frame\} once, not be 'rgb\.png'"),
         ({"labels": "{frame}.labels.png"}, r"no file has a name of this pattern of 'labels'"),
         ({"intrinsics": [1.0, 2.0]}, r"rgbd: intrinsics: intrinsics are .* not 2 numbers"),

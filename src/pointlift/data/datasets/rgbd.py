@@ -126,10 +126,15 @@ class RGBD(Sequence[Scene]):
         self._code = rgbd.DepthCode(depth_scale, tuple(invalid), min_depth, max_depth)
         given = {"color": color, "depth": depth, "pose": pose, "labels": labels}
         asked = [option for option, pattern in given.items() if pattern]
+        sequences = [_frames(self.root, folder, layout, asked) for folder, layout in _sequences(self.root, given)]
+        longest = max(map(len, sequences))
+        if block and block * held_out >= longest:
+            raise DataError(
+                f"{self.root}: block {block} of {held_out} frames lies before the first; the longest sequence has "
+                f"{longest}"
+            )
         self._frames = [
-            frame
-            for folder, layout in _sequences(self.root, given)
-            for frame in _part(_frames(self.root, folder, layout, asked), split, held_out, gap, block)[::frame_step]
+            frame for frames in sequences for frame in _part(frames, split, held_out, gap, block)[::frame_step]
         ]
         if not self._frames:
             raise DataError(
