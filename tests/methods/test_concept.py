@@ -15,7 +15,7 @@ from pointlift.errors import DataError, RecipeError
 from pointlift.losses import mse
 from pointlift.methods.alignment import ImagePatchBatch, image_patches, nearest_patches
 from pointlift.methods.concept import Concept, ConceptBatch
-from pointlift.registry import METHODS, STUDENTS
+from pointlift.registry import STUDENTS
 from pointlift.teachers.pixels import PixelFeatures
 from pointlift.train import TrainOptions, fit
 from pointlift.train.schedule import build_optimizer
@@ -344,8 +344,3 @@ def test_a_small_scene_repeats_its_points() -> None:
     assert len(sample.scene.points) == 128
     assert len(np.unique(sample.scene.points, axis=0)) == 40
     assert isinstance(concept().clouds([Frames(points=40)[0]]), Batch)
-
-
-def test_options_of_a_recipe() -> None:
-    fields = set(METHODS.options("concept").model_fields)
-    assert fields >= {"crops", "concepts", "concept_tokens", "head", "target", "units", "reconstruction", "sampling"}
