@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from pointlift import api, recipe
 from pointlift.errors import RecipeError
@@ -93,6 +94,21 @@ def test_train_load_and_retrieve(root: Path, tmp_path: Path, caplog: pytest.LogC
     found = torch.stack([method.predict([test[i]])[0] for i in range(4)])
     truth = torch.stack([method.token_sets(test.views(i)[0]) for i in range(4)])
     assert result["results"]["student"]["loss"] == pytest.approx(float((found - truth).square().mean()), rel=1e-5)
+
+
+def test_token_sets_from_disk_are_learned_and_retrieved(root: Path, tmp_path: Path) -> None:
+    sets = {f"frame-{index:06d}.color": torch.randn(10, 6) for index in range(12)}
+    save_file(sets, tmp_path / "captions.safetensors")
+    teacher = {"teacher.name": "embeddings", "teacher.path": str(tmp_path / "captions.safetensors")}
+    values = {"method.crops": 0, "method.head": "flatten", **teacher}
+    run = api.pretrain(small(root, tmp_path, **values), out=tmp_path / "run", cpu=True)
+    result = api.evaluate(run, "retrieval", cpu=True)["results"]
+    method, test = run.method(), run.parts.dataset(split="val")
+    found = torch.stack([method.predict([test[index]])[0] for index in range(4)])
+    truth = torch.stack(list(sets.values())[8:])
+    assert result["student"]["loss"] == pytest.approx(float((found - truth).square().mean()), rel=1e-5)
+    mean = torch.stack(list(sets.values())[:7]).mean(0)
+    assert result["training mean"]["loss"] == pytest.approx(float((mean - truth).square().mean()), rel=1e-5)
 
 
 def test_a_stopped_run_goes_on_to_the_same_weights(root: Path, tmp_path: Path) -> None:
