@@ -23,7 +23,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from pointlift.data.nuscenes.splits import SPLITS
+from pointlift.datasets.nuscenes.splits import SPLITS
 
 CAMERAS = ("FRONT", "FRONT_RIGHT", "BACK_RIGHT", "BACK", "BACK_LEFT", "FRONT_LEFT")
 RADARS = ("FRONT", "FRONT_LEFT", "FRONT_RIGHT", "BACK_LEFT", "BACK_RIGHT")
@@ -127,7 +127,7 @@ def ego_pose(key: str, stamp: int) -> str:
 
 
 def open_pointlift(root: Path, sweeps: int) -> int:
-    from pointlift.data.datasets.nuscenes import NuScenes
+    from pointlift.datasets.nuscenes.dataset import NuScenes
 
     return len(NuScenes(root=root, split="train", sweeps=sweeps))
 
@@ -153,9 +153,9 @@ def measure(way: str, root: Path) -> dict[str, float]:
 
 def run_way(way: str, root: Path) -> None:
     ways = {"pointlift": lambda: open_pointlift(root, 1), "sweeps": lambda: open_pointlift(root, 10)}
-    ways |= {"json": lambda: open_json(root), "import": lambda: int(bool(__import__("pointlift.data.datasets")))}
+    ways |= {"json": lambda: open_json(root), "import": lambda: int(bool(__import__("pointlift.datasets")))}
     if way in ("pointlift", "sweeps"):
-        __import__("pointlift.data.datasets")  # its time is printed beside, as "import"
+        __import__("pointlift.datasets")  # its time is printed beside, as "import"
     start, processor = time.perf_counter(), time.process_time()
     keyframes = ways[way]()
     seconds, processor = time.perf_counter() - start, time.process_time() - processor

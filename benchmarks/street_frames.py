@@ -17,8 +17,8 @@ from functools import partial
 from pathlib import Path
 
 from pointlift import dataset
-from pointlift.data.street import frames
-from pointlift.data.street.rays import EMBREE, Caster
+from pointlift.worlds.engine.rays import EMBREE, Caster
+from pointlift.worlds.street import frames
 
 CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pointlift.data.nuscenes.classes import LIDARSEG
+from pointlift.datasets.nuscenes.classes import LIDARSEG
 from tests import fixtures_kitti as street
 
 HEIGHT, WIDTH = 54, 96

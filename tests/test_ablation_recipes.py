@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pointlift import recipe as recipes
-from pointlift.rehearsal import dry_run
+from pointlift.commands.rehearse import dry_run
 
 PREFIX = "concept-rooms-"
 CHANGES: dict[str, dict[str, Any]] = {

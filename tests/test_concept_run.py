@@ -14,10 +14,10 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from pointlift import api, recipe
+from pointlift.commands.rehearse import dry_run, table
 from pointlift.errors import RecipeError
 from pointlift.evaluation.table import columns, rows
-from pointlift.methods.concept import Concept
-from pointlift.rehearsal import dry_run, table
+from pointlift.methods.concept.method import Concept
 from pointlift.run import Run
 from tests.students.test_point_mae import point_mae
 

@@ -11,14 +11,14 @@ from typing import Any
 import torch
 
 from pointlift import recipe as recipes
-from pointlift import rehearsal
 from pointlift import run as runs
+from pointlift.commands import rehearse as rehearsal
+from pointlift.commands.predict import predict as predict
 from pointlift.data.scene import prepare
 from pointlift.errors import CheckpointError
 from pointlift.evaluation.base import Trial
 from pointlift.files import write_atomically
 from pointlift.methods.base import Method, Progress
-from pointlift.prediction import predict as predict
 from pointlift.recipe import Recipe
 from pointlift.registry import DATASETS, PROTOCOLS, STUDENTS, TEACHERS
 from pointlift.run import Parts, Run

@@ -91,7 +91,7 @@ def pretrain(
 
 def _rehearse(recipe: str, overrides: dict[str, Any], cpu: bool, as_json: bool) -> None:
     from pointlift import api
-    from pointlift.rehearsal import table
+    from pointlift.commands.rehearse import table
 
     with _progress() as progress:
         result = api.dry_run(recipe, overrides, progress=progress, cpu=cpu)
@@ -167,7 +167,7 @@ def demo(
 
     Example: pointlift demo
     """
-    from pointlift import demo as demonstration
+    from pointlift.commands import demo as demonstration
     from pointlift.students import keep_freed_memory
 
     keep_freed_memory()
@@ -226,7 +226,7 @@ def predict(
 
     Example: pointlift predict demo/runs/street-relational-seed0 scan.bin --prompts "car,road,tree"
     """
-    from pointlift import prediction
+    from pointlift.commands import predict as prediction
 
     asked = None if prompts is None else prompts.split(",")
     result = prediction.predict(
@@ -260,8 +260,8 @@ def check(
 
     Example: pointlift check semantickitti --data-root DATA --out overlays
     """
-    from pointlift.data.check import check as run_check
-    from pointlift.data.check import tables
+    from pointlift.commands.check import check as run_check
+    from pointlift.commands.check import tables
     from pointlift.recipe import parse_overrides
     from pointlift.registry import DATASETS
 

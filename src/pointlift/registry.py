@@ -93,7 +93,7 @@ def _options(registry: Registry, name: str) -> type[BaseModel]:
     )
 
 
-DATASETS = Registry("data set", "pointlift.data.datasets")
+DATASETS = Registry("data set", "pointlift.datasets")
 TEACHERS = Registry("teacher", "pointlift.teachers")
 STUDENTS = Registry("student", "pointlift.students")
 LOSSES = Registry("loss", "pointlift.losses")

@@ -13,8 +13,8 @@ from pointlift.data.class_maps import (
     plain,
     shipped,
 )
-from pointlift.data.datasets.nuscenes import NuScenes
-from pointlift.data.datasets.semantickitti import SemanticKITTI
+from pointlift.datasets.nuscenes.dataset import NuScenes
+from pointlift.datasets.semantickitti import SemanticKITTI
 from pointlift.errors import RecipeError
 
 CITYSCAPES = (

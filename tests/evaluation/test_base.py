@@ -2,8 +2,7 @@ import pytest
 
 from pointlift.errors import DataError
 from pointlift.evaluation.base import each, name_of
-
-from .world import World, trial
+from tests.evaluation.world import World, trial
 
 
 def test_class_names_must_agree_and_exist(tmp_path) -> None:

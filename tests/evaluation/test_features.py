@@ -12,9 +12,8 @@ from pointlift.evaluation.features import (
     student_output,
     student_source,
 )
+from tests.evaluation.world import Oracle, World, fresh_student, trial
 from tests.methods.frames import Frames, student
-
-from .world import Oracle, World, fresh_student, trial
 
 CPU = torch.device("cpu")
 

@@ -3,8 +3,7 @@ import pytest
 
 from pointlift.errors import DataError
 from pointlift.evaluation.labels import count_labels, labels_of, majority_class, require_labels
-
-from .world import World, trial
+from tests.evaluation.world import World, trial
 
 
 def test_labels_are_needed_and_must_be_classes() -> None:

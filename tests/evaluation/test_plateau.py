@@ -7,9 +7,8 @@ import torch
 from pointlift.errors import DataError
 from pointlift.evaluation import plateau as module
 from pointlift.evaluation.plateau import Budget, PlateauError, Watch
-from pointlift.methods.segmentation import Segmentation
-
-from .world import trial
+from pointlift.tasks.segmentation import Segmentation
+from tests.evaluation.world import trial
 
 
 def watched(mious: list[float], monkeypatch, tmp_path: Path, minimum_steps: int = 0, **changes) -> Watch:

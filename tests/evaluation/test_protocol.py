@@ -3,8 +3,7 @@ import json
 import numpy as np
 
 from pointlift.evaluation.protocol import absent_classes, describe_data, scoring_in_words, subset_in_words
-
-from .world import CLASSES, trial
+from tests.evaluation.world import CLASSES, trial
 
 
 def test_protocol_says_which_data(tmp_path) -> None:

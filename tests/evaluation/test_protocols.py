@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from pointlift.data.datasets.semantickitti import SemanticKITTI
+from pointlift.datasets.semantickitti import SemanticKITTI
 from pointlift.evaluation.base import Trial
 from pointlift.evaluation.table import columns, markdown, rows
 from pointlift.registry import PROTOCOLS, STUDENTS
+from tests.evaluation.world import pixel_colors
 
 from ..fixtures_kitti import write_semantickitti
-from .world import pixel_colors
 
 QUICK = {
     "linear-probe": {"minimum_steps": 20, "classifier_epochs": 1, "points_per_scene": 200},

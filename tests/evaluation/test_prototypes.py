@@ -3,12 +3,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pointlift.evaluation.exemplar import class_prototypes
+from pointlift.evaluation.protocols.exemplar import class_prototypes
+from pointlift.evaluation.protocols.structure import sampled_features
 from pointlift.evaluation.prototypes import nearest, prototype_confusions, teacher_classes
-from pointlift.evaluation.structure import sampled_features
 from pointlift.evaluation.visibility import Visibility
-
-from .world import COLORS, Oracle, World, pixel_colors, trial
+from tests.evaluation.world import COLORS, Oracle, World, pixel_colors, trial
 
 PROTOTYPES = torch.nn.functional.normalize(torch.from_numpy(COLORS).float(), dim=1)
 

@@ -3,8 +3,7 @@ import pytest
 
 from pointlift.errors import DataError, RecipeError
 from pointlift.evaluation.sampling import Chosen, Shortlist, generator, ids_of, split_by_sequence, spread, subset
-
-from .world import World
+from tests.evaluation.world import World
 
 
 @pytest.mark.parametrize("count", [1, 7, 100, 350])

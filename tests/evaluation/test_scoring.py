@@ -4,8 +4,7 @@ import pytest
 from pointlift.errors import DataError
 from pointlift.evaluation.metrics import Confusion
 from pointlift.evaluation.scoring import confusions, majority_row, scored
-
-from .world import World, trial, true_class
+from tests.evaluation.world import World, trial, true_class
 
 
 def test_scored_is_json_able_and_needs_labels() -> None:

@@ -3,9 +3,8 @@ import torch
 
 from pointlift.data.scene import Pairs
 from pointlift.evaluation.visibility import Visibility, visible_features
-
-from .test_exemplar import noisy_colors, unit
-from .world import World, pixel_colors
+from tests.evaluation.protocols.test_exemplar import noisy_colors, unit
+from tests.evaluation.world import World, pixel_colors
 
 
 def test_visible_features_average_unit_features_over_views() -> None:

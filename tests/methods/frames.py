@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pointlift.data.scene import Scene, View
 from pointlift.losses import mse
-from pointlift.methods.concept import Concept
+from pointlift.methods.concept.method import Concept
 from pointlift.students.point_transformer import PointTransformer
 from pointlift.teachers.cache import FeatureCache
 from pointlift.teachers.pixels import PixelFeatures

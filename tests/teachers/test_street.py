@@ -7,19 +7,20 @@ from importlib import resources
 import numpy as np
 import pytest
 import torch
+from tools.street_teacher import measuring, objective, training
+from tools.street_teacher.augmentation import draw_batch
+from tools.street_teacher.rendering import Streets, views_of
+from tools.street_teacher.truth import SKY, Truth, bag_table
+from tools.street_teacher.views import Views, collect
 from torch.nn import functional as F
 
-from pointlift.data.datasets.street import Street
-from pointlift.data.street.materials import ATTRIBUTES
-from pointlift.data.street.world import CLASSES
+from pointlift.datasets.street import Street
 from pointlift.errors import CheckpointError, DataError, RecipeError
 from pointlift.registry import TEACHERS
 from pointlift.teachers import street
-from pointlift.teachers.street import measuring, objective, training, weights, words
-from pointlift.teachers.street.augmentation import draw_batch
-from pointlift.teachers.street.rendering import Streets, views_of
-from pointlift.teachers.street.truth import SKY, Truth, bag_table
-from pointlift.teachers.street.views import Views, collect
+from pointlift.teachers.street import weights, words
+from pointlift.worlds.engine.materials import ATTRIBUTES
+from pointlift.worlds.engine.world import CLASSES
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pointlift.data.clouds import random_rows
-from pointlift.data.mesh import numbers
+from pointlift.data.formats.mesh import numbers
 from pointlift.data.scene import Scene
 from pointlift.errors import DataError
 from pointlift.files import read_bytes

@@ -1,8 +1,16 @@
 """Evaluation: one module per protocol, each stating in words everything its numbers depend on."""
 
-from pointlift.evaluation import exemplar, finetune, linear_probe, reconstruction, retrieval, structure, zero_shot
 from pointlift.evaluation.base import Trial
 from pointlift.evaluation.metrics import Confusion
+from pointlift.evaluation.protocols import (
+    exemplar,
+    finetune,
+    linear_probe,
+    reconstruction,
+    retrieval,
+    structure,
+    zero_shot,
+)
 from pointlift.evaluation.table import class_rows, columns, markdown, rows
 
 __all__ = [

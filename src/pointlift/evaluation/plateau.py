@@ -15,7 +15,7 @@ from pointlift.evaluation.labels import labels_of
 from pointlift.evaluation.sampling import Chosen
 from pointlift.evaluation.scoring import confusion_of
 from pointlift.methods.base import Method
-from pointlift.methods.segmentation import Segmentation
+from pointlift.tasks.segmentation import Segmentation
 from pointlift.train import TrainOptions, fit
 
 

@@ -18,12 +18,12 @@ from pointlift.evaluation.base import no_progress
 from pointlift.files import write_atomically
 from pointlift.methods.base import Progress
 from pointlift.report import figures, tables, words
-from pointlift.report.encoder import EncoderGallery, encoder_gallery, open_encoder
-from pointlift.report.gallery import Gallery, gallery
-from pointlift.report.labelling import labelling_task
-from pointlift.report.mistakes import Mistakes, find_mistakes
-from pointlift.report.retrieved import RetrievedImages, retrieved_images
-from pointlift.report.stage import open_stage
+from pointlift.report.pictures.encoder import EncoderGallery, encoder_gallery, open_encoder
+from pointlift.report.pictures.gallery import Gallery, gallery
+from pointlift.report.pictures.labelling import labelling_task
+from pointlift.report.pictures.mistakes import Mistakes, find_mistakes
+from pointlift.report.pictures.retrieved import RetrievedImages, retrieved_images
+from pointlift.report.pictures.stage import open_stage
 from pointlift.report.summary import recipe_values, summarise
 from pointlift.run import Run
 

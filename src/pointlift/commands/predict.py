@@ -1,0 +1,217 @@
+"""Prediction: labels or features of one's own scan, from a checkpoint alone."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from pointlift.data.formats.ply import write_ply
+from pointlift.data.formats.scan import read_scan, suffix_of
+from pointlift.data.scene import Scene
+from pointlift.errors import CheckpointError, RecipeError
+from pointlift.evaluation.prompts import checked_templates, embed_names
+from pointlift.evaluation.prototypes import cosines, require_width
+from pointlift.files import write_atomically
+from pointlift.registry import DATASETS, TEACHERS, option_values
+from pointlift.run import Run
+from pointlift.train import checkpoint
+
+OUT = Path("predictions")
+
+
+def predict(
+    run: Run | Path | str,
+    scan: Path | str,
+    *,
+    prompts: Sequence[str] | str | None = None,
+    out: Path | str | None = None,
+    templates: Sequence[str] | None = None,
+    scores: bool = False,
+    intensity_scale: float | None = None,
+    cpu: bool = False,
+) -> dict[str, Any]:
+    """Label the points of a scan by text prompts, or embed them; no data set is needed.
+
+    With prompts, each point gets the prompt whose text embedding, as in the protocol ``zero-shot``, has the highest
+    cosine to its feature: ``STEM-labels.npy`` (N,) int64, an index into the prompts, and ``STEM-labels.ply``, coloured.
+    Without, ``STEM-features.npy`` (N, D) float32, not normalised, and ``STEM-features.ply``, coloured by the first
+    three principal components of the unit features. The points keep their order.
+
+    Args:
+        run: a run folder; only its recipe and its newest checkpoint are read.
+        scan: a file that `read_scan` understands.
+        prompts: what to look for; a text is split at its commas.
+        out: folder for the files, by default ``predictions``.
+        templates: sentences in which ``{}`` is the prompt, or names of sets; None: those of the run's teacher.
+        scores: write the cosines too, ``STEM-scores.npy`` (N, C) float32.
+        intensity_scale: the intensity that stands for 1, see `read_scan`.
+        cpu: stay on the CPU even where there is a GPU.
+
+    Returns:
+        ``scan``, ``points``, ``recipe``, ``checkpoint``, ``files`` (what each holds, to its path); with prompts also
+        ``templates`` and ``legend``, a list of ``name``, ``color`` (RGB), ``count`` and ``share``; without, ``dim`` and
+        ``shown``, the share of the variance that the colours show.
+
+    Raises:
+        RecipeError: a prompt is empty or stands twice, or the student's features are not as wide as the text's.
+        DataError: the scan cannot be used. CheckpointError: the run cannot. PointliftError: the teacher of the run has
+            no text encoder, or does not know a word.
+    """
+    names = None if prompts is None else _checked(prompts)
+    templates = None if templates is None else checked_templates(templates)
+    run = run if isinstance(run, Run) else Run(run)
+    run.require_point_features("predict")
+    path, state = run.checkpoint, checkpoint.read_state(run.checkpoint)
+    scene = read_scan(scan, state["feature_names"], intensity_scale=intensity_scale)
+    student = run.student()
+    if names is not None:
+        embeddings, templates = _text(run, state, names, templates)
+        require_width(student, embeddings.shape[1], "the teacher's text", "predict")
+    student.to("cuda" if torch.cuda.is_available() and not cpu else "cpu")
+    features = student.features(scene)
+    folder = OUT if out is None else Path(out)
+    target = folder / Path(scan).name[: -len(suffix_of(Path(scan)))]
+    if names is None:
+        found = _write_features(target, scene, features)
+    else:
+        colors = prompt_colors(names, DATASETS.get(run.recipe.data.name))
+        found = _write_labels(target, scene, cosines(torch.from_numpy(features), embeddings), names, colors, scores)
+        found["templates"] = list(templates or ())
+    return {
+        "scan": str(scan),
+        "points": len(scene),
+        "recipe": run.recipe.name,
+        "checkpoint": path.name,
+        **found,
+    }
+
+
+def tables(result: dict[str, Any]) -> list[tuple[str, list[str], list[list[str]]]]:
+    """What `predict` found as tables for the terminal: title, headings and rows of each."""
+    drawn = []
+    if "legend" in result:
+        body = [
+            [
+                row["name"],
+                "#" + "".join(f"{part:02x}" for part in row["color"]),
+                f"{row['count']:,}",
+                f"{row['share']:.1%}",
+            ]
+            for row in result["legend"]
+        ]
+        drawn.append((f"{result['points']:,} points", ["prompt", "colour", "points", "share"], body))
+    files = [[what, path] for what, path in result["files"].items()]
+    drawn.append(("files", ["what", "where"], files))
+    return drawn
+
+
+def pca_colors(features: np.ndarray) -> tuple[np.ndarray, float]:
+    """Colours (N, 3) uint8 from the first three principal components of the unit features (N, D).
+
+    Each component runs from its 1st to its 99th percentile. Its sign is such that its largest weight is positive.
+
+    Returns:
+        The colours, and the share of the variance that lies in the three components.
+    """
+    unit = F.normalize(torch.from_numpy(features).double(), dim=1).numpy()
+    centred = unit - unit.mean(axis=0)
+    variances, axes = np.linalg.eigh(centred.T @ centred / len(centred))  # ascending
+    axes = axes[:, ::-1][:, :3]
+    axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
+    shown = centred @ axes
+    low, high = np.percentile(shown, (1, 99), axis=0)
+    scaled = ((shown - low) / np.maximum(high - low, 1e-12)).clip(0, 1)
+    scaled[:, high - low < 1e-9] = 0.5  # nothing varies: grey rather than amplified rounding
+    colors = np.full((len(features), 3), 128, np.uint8)
+    colors[:, : scaled.shape[1]] = np.rint(255 * scaled)
+    total = variances.sum()
+    return colors, float(variances[::-1][:3].sum() / total) if total > 1e-12 else 0.0
+
+
+def prompt_colors(names: Sequence[str], dataset: Any = None) -> np.ndarray:
+    """A colour (C, 3) uint8 for each prompt: that of the data set's class of this name, else the most different one."""
+    known = dict(zip(getattr(dataset, "class_names", ()), getattr(dataset, "class_colors", ()), strict=False))
+    levels = np.linspace(40, 240, 6)
+    grid = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), axis=-1).reshape(-1, 3)
+    taken = [np.array(known[name], float) for name in names if name in known] + [np.zeros(3), np.full(3, 255.0)]
+    colors = np.zeros((len(names), 3), np.uint8)
+    for row, name in enumerate(names):
+        if name not in known:
+            distances = np.linalg.norm(grid[:, None] - np.array(taken), axis=2).min(axis=1)
+            taken.append(grid[distances.argmax()])
+        colors[row] = known.get(name, taken[-1])
+    return colors
+
+
+def _checked(prompts: Sequence[str] | str) -> list[str]:
+    names = [name.strip() for name in (prompts.split(",") if isinstance(prompts, str) else prompts)]
+    if not names or not all(names):
+        raise RecipeError("prompts: there is an empty one; write them as in 'car,road,tree'")
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            raise RecipeError(f"prompts: '{name}' stands twice; each may occur once")
+    return names
+
+
+def _text(
+    run: Run, state: dict[str, Any], names: Sequence[str], templates: Sequence[str] | None
+) -> tuple[Tensor, Sequence[str]]:
+    """Unit text embeddings (C, D) float32 of the teacher that the student learned from, and the templates used."""
+    teacher = TEACHERS.get(run.recipe.teacher.name)(**option_values(run.recipe.teacher))
+    if state["teacher"] != teacher.fingerprint:
+        raise CheckpointError(
+            f"the student of {run.folder} learned from another teacher than '{run.recipe.teacher.name}' is here: its "
+            "weights or settings differ, so its prompts do not fit; use the version of pointlift that wrote the run"
+        )
+    templates = teacher.templates if templates is None else templates
+    return F.normalize(embed_names(teacher.embed_text, names, templates), dim=1).float(), templates
+
+
+def _write_labels(
+    target: Path, scene: Scene, found: Tensor, names: Sequence[str], colors: np.ndarray, scores: bool
+) -> dict[str, Any]:
+    labels = found.argmax(dim=1).numpy()
+    counts = np.bincount(labels, minlength=len(names)).tolist()
+    legend = [
+        {"name": name, "color": color, "count": count, "share": count / len(labels)}
+        for name, color, count in zip(names, colors.tolist(), counts, strict=True)
+    ]
+    comments = [f"label {label}: {name}" for label, name in enumerate(names)]
+    arrays = {"labels": labels, **({"scores": found.numpy()} if scores else {})}
+    files = _write(target, scene, arrays, colors[labels], labels, comments)
+    return {"files": files, "legend": legend}
+
+
+def _write_features(target: Path, scene: Scene, features: np.ndarray) -> dict[str, Any]:
+    colors, shown = pca_colors(features)
+    comments = [f"colours: three principal components, {shown:.1%} of the variance"]
+    files = _write(target, scene, {"features": features}, colors, None, comments)
+    return {"files": files, "dim": features.shape[1], "shown": shown}
+
+
+def _write(
+    target: Path,
+    scene: Scene,
+    arrays: dict[str, np.ndarray],
+    colors: np.ndarray,
+    labels: np.ndarray | None,
+    comments: Sequence[str],
+) -> dict[str, str]:
+    """Write the arrays, and the cloud named after the first of them; returns what each file holds, to its path."""
+    files = {}
+    for name, values in arrays.items():
+        path = target.with_name(f"{target.name}-{name}.npy")
+        content = io.BytesIO()
+        np.save(content, values, allow_pickle=False)
+        write_atomically(path, content.getvalue())
+        files[name] = str(path)
+    path = target.with_name(f"{target.name}-{next(iter(arrays))}.ply")
+    write_ply(path, scene.points, colors, labels, comments)
+    return {**files, "cloud": str(path)}

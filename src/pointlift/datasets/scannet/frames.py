@@ -1,0 +1,186 @@
+"""The RGB-D frames of one scan, from the folders that ScanNet's exporter writes or from the .sens stream itself."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from pointlift.data.formats import rgbd
+from pointlift.data.formats.sens import SensFile
+from pointlift.data.scene import View
+from pointlift.errors import DataError
+from pointlift.files import read_bytes
+
+DEPTH_SCALE = 1000.0
+SMALL = 4096
+"""Bytes; a compressed depth image of fewer may be empty and is looked at. Real ones have tens of thousands."""
+CAMERA = "color"
+
+
+class Frames(Protocol):
+    """The frames of a scan by their numbers; ``rig`` and ``scale`` hold for all of them."""
+
+    rig: rgbd.Rig
+    scale: float
+    numbers: list[int]
+
+    def tracked(self, number: int) -> bool:
+        """Whether the frame has a pose; where tracking was lost, it is -inf."""
+        ...
+
+    def may_be_empty(self, number: int) -> bool:
+        """Whether the depth image has so few bytes that it may hold nothing."""
+        ...
+
+    def pose(self, number: int) -> np.ndarray:
+        """World from camera (4, 4)."""
+        ...
+
+    def depth(self, number: int) -> np.ndarray:
+        """The depth image (H, W) uint16."""
+        ...
+
+    def view(self, number: int) -> View:
+        """The colour image, seen from the depth camera's frame."""
+        ...
+
+    def files(self, number: int) -> tuple[Path, Path]:
+        """Where depth and colour are, for messages."""
+        ...
+
+
+class Exported:
+    """Frames in ``color/N.jpg``, ``depth/N.png``, ``pose/N.txt`` and ``intrinsic/*.txt`` of a scan's folder."""
+
+    scale = DEPTH_SCALE
+
+    def __init__(self, folder: Path, step: int) -> None:
+        self._folder = folder
+        self._depth = _numbered(folder / "depth", (".png",), step)
+        self._color = _numbered(folder / "color", (".jpg", ".png"), step)
+        self.numbers = sorted(self._depth)
+        for number in self.numbers:
+            if number not in self._color:
+                raise DataError(f"{folder / 'color'}: frame {number} has a depth image but no colour image")
+        if not self.numbers:
+            raise DataError(f"{folder / 'depth'}: there is no depth image whose number is a multiple of {step}")
+        matrices = folder / "intrinsic"
+        to_base = [_optional_pose(matrices / f"extrinsic_{name}.txt") for name in ("color", "depth")]
+        self.rig = rgbd.Rig(
+            rgbd.read_intrinsics(matrices / "intrinsic_depth.txt"),
+            rgbd.read_intrinsics(matrices / "intrinsic_color.txt"),
+            np.linalg.inv(to_base[0]) @ to_base[1],
+        )
+
+    def tracked(self, number: int) -> bool:
+        """Whether the frame has a pose; where tracking was lost, it is -inf."""
+        path = self._pose(number)
+        if not path.is_file():
+            raise DataError(f"{path}: the pose is missing")
+        text = read_bytes(path).lower()
+        return b"inf" not in text and b"nan" not in text
+
+    def may_be_empty(self, number: int) -> bool:
+        """Whether the depth image is so small a file that it may hold nothing."""
+        return (self._folder / "depth" / self._depth[number]).stat().st_size < SMALL
+
+    def pose(self, number: int) -> np.ndarray:
+        """World from camera (4, 4)."""
+        return rgbd.read_pose(self._pose(number))
+
+    def depth(self, number: int) -> np.ndarray:
+        """The depth image (H, W) uint16."""
+        return rgbd.read_depth(self.files(number)[0])
+
+    def view(self, number: int) -> View:
+        """The colour image, seen from the depth camera's frame."""
+        return View(CAMERA, self.rig.color_intrinsics, self.rig.color_from_depth.copy(), self.files(number)[1])
+
+    def files(self, number: int) -> tuple[Path, Path]:
+        """Where depth and colour are, for messages."""
+        return self._folder / "depth" / self._depth[number], self._folder / "color" / self._color[number]
+
+    def _pose(self, number: int) -> Path:
+        return self._folder / "pose" / f"{Path(self._depth[number]).stem}.txt"
+
+
+class Streamed:
+    """Frames of ``ID.sens``."""
+
+    def __init__(self, path: Path, step: int) -> None:
+        self._file = SensFile(path, step)
+        self.rig, self.scale = self._file.rig, self._file.header.depth_scale
+        self.numbers = list(range(0, len(self._file), step))
+
+    def tracked(self, number: int) -> bool:
+        """Whether the frame has a pose; where tracking was lost, it is -inf."""
+        return bool(np.isfinite(self._file.stored_pose(number)).all())
+
+    def may_be_empty(self, number: int) -> bool:
+        """Whether the depth image has so few bytes that it may hold nothing."""
+        return self._file.depth_bytes(number) < SMALL
+
+    def pose(self, number: int) -> np.ndarray:
+        """World from camera (4, 4)."""
+        return self._file.pose(number)
+
+    def depth(self, number: int) -> np.ndarray:
+        """The depth image (H, W) uint16."""
+        return self._file.depth(number)
+
+    def view(self, number: int) -> View:
+        """The colour image, decoded, seen from the depth camera's frame."""
+        return View(CAMERA, self.rig.color_intrinsics, self.rig.color_from_depth.copy(), self._file.color(number))
+
+    def files(self, number: int) -> tuple[Path, Path]:
+        """Where depth and colour are, for messages."""
+        return self._file.path, self._file.path
+
+
+def open_frames(folder: Path, source: str, step: int) -> Frames:
+    """The frames of a scan's folder whose numbers are multiples of ``step``; of all of them there are 2.5 million.
+
+    ``source`` is export, sens, or auto, which takes the export where there is one.
+    """
+    stream = folder / f"{folder.name}.sens"
+    exported = (folder / "depth").is_dir()
+    if source == "export" or (source == "auto" and exported):
+        return Exported(folder, step)
+    if source == "auto" and not stream.is_file():
+        raise DataError(
+            f"{folder}: there are neither exported frames (color, depth, pose, intrinsic) nor {stream.name}"
+        )
+    return Streamed(stream, step)
+
+
+def usable(frames: Frames, code: rgbd.DepthCode, dropped: dict[str, int]) -> list[int]:
+    """The numbers of frames with a pose and a depth; the others are counted in ``dropped``."""
+    kept = []
+    for number in frames.numbers:
+        if not frames.tracked(number):
+            dropped["no pose"] += 1
+        elif frames.may_be_empty(number) and not code.metres(frames.depth(number)).any():
+            dropped["no depth"] += 1
+        else:
+            kept.append(number)
+    return kept
+
+
+def _numbered(folder: Path, suffixes: tuple[str, ...], step: int) -> dict[int, str]:
+    """Names of the files ``N.png`` by N."""
+    if not folder.is_dir():
+        raise DataError(f"{folder}: the folder is missing")
+    found = {}
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            stem, suffix = os.path.splitext(entry.name)
+            if suffix in suffixes and stem.isdigit() and int(stem) % step == 0:
+                found[int(stem)] = entry.name
+    return found
+
+
+def _optional_pose(path: Path) -> np.ndarray:
+    return rgbd.read_pose(path) if path.is_file() else np.eye(4)

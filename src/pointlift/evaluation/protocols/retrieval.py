@@ -1,0 +1,167 @@
+"""Retrieval: whether the token set that a network predicts from points is that of the right image, among all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import PositiveInt
+from torch import Tensor
+from torch.nn import functional as F
+
+from pointlift.data.scene import Scene
+from pointlift.errors import DataError, RecipeError
+from pointlift.evaluation.base import Trial, each, name_of
+from pointlift.evaluation.protocol import described
+from pointlift.methods.concept.method import Concept
+from pointlift.registry import PROTOCOLS
+
+COLUMNS = {
+    "loss": "loss",
+    "loss, standardised": "loss_standardised",
+    "of the mean's": "share_of_mean",
+    "R²": "r2",
+    "recall@1": "recall_1",
+    "recall@5": "recall_5",
+    "median rank": "median_rank",
+}
+"""Headings of the table and their keys; recall and rank are those of cosine, from points to image."""
+CUTS = (1, 5)
+
+
+@PROTOCOLS.register("retrieval")
+def retrieval(trial: Trial, *, batch_size: PositiveInt = 8) -> dict[str, Any]:
+    """Predicted token sets of held-out frames against the teacher's: loss beside the mean's, recall of the right image.
+
+    Args:
+        trial: data, seed, and the trained method, which must predict token sets (``concept``).
+        batch_size: frames that the network sees together.
+
+    Returns:
+        ``protocol``; ``results`` with rows "student", "random network" and "training mean", each with ``loss`` (mean
+        squared error of an element in the teacher's units) and ``loss_standardised``, ``share_of_mean`` (the latter
+        over that of the training mean), ``r2``, ``recall_1``, ``recall_5``, ``median_rank``, and under ``recall`` the
+        same for other measures and from images to points; and ``columns`` for the table.
+
+    Raises:
+        RecipeError: the run's method predicts no token sets.
+        DataError: there are fewer than two frames with an image.
+    """
+    method = _concept(trial, None)
+    scenes = _with_image(trial.test)
+    mean, deviation = method.network.mean.cpu(), method.network.deviation.cpu()
+    targets = torch.stack([method.token_sets(scenes[index].views[0]) for index in range(len(scenes))])
+    fresh = _concept(trial, trial.seed)
+    fresh.network.mean.copy_(method.network.mean)
+    fresh.network.deviation.copy_(method.network.deviation)
+    predictions = {
+        "student": predicted(trial, method, scenes, batch_size, "student"),
+        "random network": predicted(trial, fresh, scenes, batch_size, "random network"),
+        "training mean": mean.expand_as(targets),
+    }
+    results = {name: compared(tokens, targets, mean, deviation) for name, tokens in predictions.items()}
+    for row in results.values():
+        row["share_of_mean"] = row["loss_standardised"] / results["training mean"]["loss_standardised"]
+    return {"protocol": _in_words(trial, targets), "results": results, "columns": COLUMNS}
+
+
+def predicted(trial: Trial, method: Concept, scenes: Sequence[Scene], batch_size: int, what: str) -> Tensor:
+    """Predicted token sets (N, T, D) of all scenes."""
+    found, waiting = [], []
+    for scene in each(trial, scenes, what):
+        waiting.append(scene)
+        if len(waiting) == batch_size:
+            found.append(method.predict(waiting))
+            waiting = []
+    return torch.cat(found + ([method.predict(waiting)] if waiting else []))
+
+
+def compared(predictions: Tensor, targets: Tensor, mean: Tensor, deviation: Tensor) -> dict[str, Any]:
+    """Losses and retrieval of N predicted token sets (N, T, D), given mean and deviation (T, D) of training."""
+    units = {
+        "standardised": ((predictions - mean) / deviation, (targets - mean) / deviation),
+        "raw": (predictions, targets),
+    }
+    recall = {}
+    for unit, (points, images) in units.items():
+        for measure, scores in similarities(points.flatten(1).double(), images.flatten(1).double()).items():
+            recall[f"{measure}, {unit}"] = {"points to image": ranked(scores), "image to points": ranked(scores.T)}
+    standardised = (units["standardised"][0] - units["standardised"][1]).double().square()
+    spread = (units["standardised"][1] - units["standardised"][1].mean(0)).double().square()
+    return {
+        "loss": float((predictions - targets).double().square().mean()),
+        "loss_standardised": float(standardised.mean()),
+        "r2": float(1 - standardised.sum() / spread.sum()),
+        **recall["cosine, standardised"]["points to image"],
+        "recall": recall,
+    }
+
+
+def similarities(points: Tensor, images: Tensor) -> dict[str, Tensor]:
+    """Scores (N, N) of N predictions (N, E) with N targets (N, E), higher is nearer: cosine, and minus the distance."""
+    return {
+        "cosine": F.normalize(points, dim=1) @ F.normalize(images, dim=1).T,
+        "L2": -torch.cdist(points, images, compute_mode="donot_use_mm_for_euclid_dist"),
+    }
+
+
+def ranked(scores: Tensor) -> dict[str, float]:
+    """Recall at 1 and 5 and the median rank of the right column of each row of scores (N, N), the diagonal.
+
+    Equal scores share their places: of t that tie for the last of k places, the right one has its expected share.
+    """
+    right = scores.diagonal()[:, None]
+    before = (scores > right).sum(1).double()
+    equal = (scores == right).sum(1).double()  # the right one included
+    found = {f"recall_{cut}": float(((cut - before) / equal).clamp(0, 1).mean()) for cut in CUTS}
+    return {**found, "median_rank": float((before + (equal + 1) / 2).quantile(0.5))}
+
+
+def _concept(trial: Trial, seed: int | None) -> Concept:
+    method = None if trial.method is None else trial.method(seed)
+    if not isinstance(method, Concept) or method.target != "tokens":
+        raise RecipeError(
+            "retrieval compares predicted token sets, which only a run of the method 'concept' with method.target "
+            "tokens has"
+        )
+    return method
+
+
+def _with_image(scenes: Sequence[Scene]) -> Sequence[Scene]:
+    views_of = getattr(scenes, "views", lambda index: scenes[index].views)
+    blind = [index for index in range(len(scenes)) if not views_of(index)]
+    if blind or len(scenes) < 2:
+        raise DataError(
+            f"retrieval needs at least two frames, each with an image; '{name_of(scenes)}' has {len(scenes)}, "
+            f"{len(blind)} of them without"
+        )
+    return scenes
+
+
+def _in_words(trial: Trial, targets: Tensor) -> dict[str, Any]:
+    count = len(targets)
+    chance = {f"recall@{cut}": round(min(1.0, cut / count), 4) for cut in CUTS}
+    return {
+        "task": "retrieval",
+        "training data": described(trial.train),
+        "test data": described(trial.test),
+        "seed": trial.seed,
+        "frames": count,
+        "token sets": f"{targets.shape[1]} x {targets.shape[2]} of the teacher, of each frame's first image; in its "
+        f"own units their mean is {float(targets.mean()):.4g} and their deviation {float(targets.std()):.4g}",
+        "points": "of the frame alone, drawn by its id and moved into the unit sphere, without augmentation",
+        "loss": "squared error of an element, mean over elements and frames, in the teacher's units; standardised: "
+        "after subtracting mean and dividing by deviation of each element over the training images",
+        "share_of_mean": "standardised loss / standardised loss of the training mean",
+        "r2": "1 - standardised squared error / standardised squared error of the mean of the test targets",
+        "recall": "share of frames whose own image is among the k nearest of all test images by cosine between whole "
+        "token sets, standardised; equal scores share their places; under 'recall' also L2, raw units, and the points "
+        "of an image among all",
+        "chance": chance | {"median rank": float(np.median(np.arange(1, count + 1)))},
+        "random network": "the same network and head with random weights; nothing is trained",
+        "training mean": "the mean token set of the training images for every frame",
+        "test frames": "nothing is trained, selected, stopped or tuned on them; neighbouring frames of a video look "
+        "alike, so recall depends on how they are spaced",
+    }

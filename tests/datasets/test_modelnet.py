@@ -1,0 +1,237 @@
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pointlift.commands.check import check
+from pointlift.data.formats.mesh import read_off
+from pointlift.datasets.modelnet import MODELNET10, MODELNET40, ModelNet10, ModelNet40
+from pointlift.errors import DataError, RecipeError
+from pointlift.registry import DATASETS
+
+WEDGE = "4 4 0\n0 0 0\n1 0 0\n0 2 0\n0 0 3\n3 0 2 1\n3 0 1 3\n3 0 3 2\n3 1 2 3\n"
+
+
+def write_off(root: Path, train: int = 12, test: int = 2, classes: tuple[str, ...] = ("bed", "chair")) -> Path:
+    for name in classes:
+        for number in range(train + test):
+            part = "train" if number < train else "test"
+            path = root / name / part / f"{name}_{number + 1:04d}.off"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(("OFF" if number % 2 else "OFF\n") + WEDGE)
+    return root
+
+
+def write_txt(root: Path, names: tuple[str, ...] = ("airplane_0001", "night_stand_0002", "chair_0011")) -> Path:
+    rng = np.random.default_rng(0)
+    root.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        folder = root / name.rsplit("_", 1)[0]
+        folder.mkdir(exist_ok=True)
+        rows = [",".join(f"{value:.6f}" for value in row) for row in rng.uniform(-1, 1, (20, 6))]
+        (folder / f"{name}.txt").write_text("\n".join(rows) + "\n")
+    (root / "modelnet40_train.txt").write_text("\n".join(names[:-1]) + "\n")
+    (root / "modelnet40_test.txt").write_text(names[-1] + "\n")
+    (root / "modelnet10_train.txt").write_text("night_stand_0002\n")
+    return root
+
+
+def write_hdf5(root: Path, keys: tuple[str, ...] = ("data", "label", "normal"), label: int = 39) -> Path:
+    h5py = pytest.importorskip("h5py")
+    rng = np.random.default_rng(1)
+    root.mkdir(parents=True, exist_ok=True)
+    (root / "shape_names.txt").write_text("\n".join(MODELNET40) + "\n")
+    for part, counts in (("train", (11, 3)), ("test", (2,))):
+        names = [f"ply_data_{part}{index}.h5" for index in range(len(counts))]
+        (root / f"{part}_files.txt").write_text("".join(f"data/modelnet40_ply_hdf5_2048/{name}\n" for name in names))
+        for name, count in zip(names, counts, strict=True):
+            content = {
+                "data": rng.uniform(-1, 1, (count, 32, 3)).astype(np.float32),
+                "label": np.full((count, 1), 8 if part == "train" else label, np.uint8),
+                "normal": rng.uniform(-1, 1, (count, 32, 3)).astype(np.float32),
+            }
+            with h5py.File(root / name, "w") as file:
+                for key in keys:
+                    file[key] = content[key]
+    return root
+
+
+def test_the_classes_are_the_official_ones():
+    assert len(MODELNET40) == 40
+    assert list(MODELNET40) == sorted(MODELNET40)
+    assert set(MODELNET10) < set(MODELNET40)
+    assert ModelNet40.object_names.index("chair") == 8
+    assert ModelNet10.object_names == tuple(sorted(MODELNET10))
+
+
+# ---- meshes
+
+
+def test_meshes_are_sampled_by_id_and_seed(tmp_path):
+    data = ModelNet40(root=write_off(tmp_path), split="trainval", points=64, normals=True)
+    assert data.layout == "off"
+    assert len(data) == 24
+    assert data.ids[0] == "bed_0001"
+    scene = data[12].validate()
+    assert (scene.id, data.object_names[scene.object_class], scene.up_axis) == ("chair_0001", "chair", "z")
+    assert scene.points.shape == scene.features.shape == (64, 3)
+    assert scene.labels is None
+    np.testing.assert_array_equal(scene.points, data[12].points)
+    assert not np.array_equal(scene.points, data[13].points)
+    other = ModelNet40(root=tmp_path, split="trainval", points=64, seed=1)
+    assert not np.array_equal(scene.points, other[12].points)
+    assert other[12].features.shape == (64, 0)
+    assert len(ModelNet40(root=tmp_path, split="test")[0]) == 8192
+
+
+def test_validation_is_a_tenth_of_training_and_apart(tmp_path):
+    write_off(tmp_path)
+    ids = {split: ModelNet40(root=tmp_path, split=split).ids for split in ("train", "val", "trainval", "test")}
+    assert ids["val"] == ["bed_0010", "chair_0010"]
+    assert sorted(ids["train"] + ids["val"]) == sorted(ids["trainval"])
+    assert not set(ids["train"]) & set(ids["val"])
+    assert ids["test"] == ["bed_0013", "bed_0014", "chair_0013", "chair_0014"]
+    np.testing.assert_array_equal(ModelNet40(root=tmp_path, split="test").object_classes, [2, 2, 8, 8])
+
+
+def test_the_archive_may_lie_below_the_root(tmp_path):
+    write_off(tmp_path / "ModelNet10", classes=("bed",))
+    assert len(ModelNet10(root=tmp_path, split="trainval")) == 12
+    with pytest.raises(DataError, match="no release of ModelNet is there"):
+        ModelNet40(root=tmp_path)
+
+
+def test_real_meshes_in_their_layout(shared, tmp_path):
+    folder = shared / "data" / "modelnet-off"
+    if not folder.is_dir():
+        pytest.skip("../shared/data/modelnet-off is not there")
+    for path in folder.glob("*.off"):
+        part = tmp_path / path.name.rsplit("_", 1)[0] / "train"
+        part.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, part / path.name)
+    data = ModelNet40(root=tmp_path, split="trainval", points=2048)
+    assert len(data) == 9
+    assert [data.object_names[k] for k in data.object_classes] == ["airplane", *["bathtub"] * 5, *["bed"] * 3]
+    for scene, path in zip(data, sorted(folder.glob("*.off")), strict=True):
+        used = read_off(path)
+        used = used.vertices[used.faces].reshape(-1, 3)
+        np.testing.assert_allclose(np.ptp(scene.points, axis=0), np.ptp(used, axis=0), rtol=0.15)
+
+
+# ---- the sampled text release
+
+
+def test_text_release(tmp_path):
+    data = ModelNet40(root=write_txt(tmp_path / "modelnet40_normal_resampled").parent, split="trainval", normals=True)
+    assert (data.layout, data.ids) == ("txt", ["airplane_0001", "night_stand_0002"])
+    scene = data[1]
+    table = np.loadtxt(data.root / "night_stand" / "night_stand_0002.txt", delimiter=",")
+    np.testing.assert_allclose(scene.points, table[:, :3], atol=1e-6)
+    np.testing.assert_allclose(scene.features, table[:, 3:], atol=1e-6)
+    assert (data.object_names[scene.object_class], scene.up_axis) == ("night_stand", "y")
+    few = ModelNet40(root=data.root, split="trainval", points=7)[1]
+    assert {tuple(row) for row in few.points} < {tuple(row) for row in scene.points}
+    ten = ModelNet10(root=data.root, split="trainval")
+    assert (len(ten), ten[0].object_class) == (1, MODELNET10.index("night_stand"))
+
+
+# ---- HDF5
+
+
+def test_hdf5_release(tmp_path):
+    data = ModelNet40(root=write_hdf5(tmp_path / "modelnet40_ply_hdf5_2048").parent, split="trainval", normals=True)
+    assert (data.layout, len(data)) == ("hdf5", 14)
+    scene = data[12]
+    assert (scene.id, scene.object_class, scene.up_axis) == ("ply_data_train1/0001", 8, "y")
+    assert scene.points.shape == scene.features.shape == (32, 3)
+    assert ModelNet40(root=data.root, split="val").ids == ["ply_data_train0/0009"]
+    ten = ModelNet10(root=data.root, split="trainval")
+    assert (len(ten), ten[0].object_class) == (14, 2)
+    assert len(ModelNet40(root=data.root, split="test", points=8)[1]) == 8
+
+
+def test_check_reads_it(tmp_path):
+    report = check(ModelNet40(root=write_off(tmp_path), points=32), limit=2)
+    assert report["scenes_read"] == 2
+
+
+# ---- bad input
+
+
+def test_bad_options_and_folders(tmp_path):
+    write_off(tmp_path / "off")
+    with pytest.raises(DataError, match="modelnet40: split must be one of train, val, trainval, test, not 'all'"):
+        ModelNet40(root=tmp_path / "off", split="all")
+    with pytest.raises(DataError, match="layout must be one of auto, off, txt, hdf5"):
+        ModelNet40(root=tmp_path / "off", layout="ply")
+    with pytest.raises(DataError, match="points must be at least 1, not 0"):
+        ModelNet40(root=tmp_path / "off", points=0)
+    with pytest.raises(RecipeError):
+        DATASETS.build("modelnet40", root=str(tmp_path / "off"), points=0)
+    with pytest.raises(DataError, match="none: the folder does not exist"):
+        ModelNet40(root=tmp_path / "none")
+    with pytest.raises(DataError, match="it would have the lists modelnet40_train.txt"):
+        ModelNet40(root=tmp_path / "off", layout="txt")
+    (tmp_path / "off" / "car").mkdir()
+    with pytest.raises(DataError, match="car: the class has no folder 'train'"):
+        ModelNet40(root=tmp_path / "off")
+    shutil.rmtree(tmp_path / "off" / "car")
+    few = write_off(tmp_path / "few", train=3)
+    with pytest.raises(DataError, match="split 'val' has no objects: validation is every 10th"):
+        ModelNet40(root=few, split="val")
+
+
+def test_bad_text(tmp_path):
+    root = write_txt(tmp_path)
+    path = root / "airplane" / "airplane_0001.txt"
+    path.write_text("1,2,3,4,5,6\n1,2,3\n")
+    with pytest.raises(DataError, match=r"airplane_0001\.txt: row 1 is not 6 numbers \(x, y, z, nx, ny, nz\): 1 2 3"):
+        ModelNet40(root=root)[0]
+    path.write_text("")
+    with pytest.raises(DataError, match="the file is empty"):
+        ModelNet40(root=root)[0]
+    path.unlink()
+    with pytest.raises(DataError, match="airplane_0001.txt: the file is missing; modelnet40_train.txt lists 2 objects"):
+        ModelNet40(root=root)
+    (root / "modelnet40_train.txt").write_text("zebra_0001\n")
+    with pytest.raises(DataError, match="'zebra_0001' begins with no class of modelnet40"):
+        ModelNet40(root=root)
+
+
+def test_bad_hdf5(tmp_path, monkeypatch):
+    with pytest.raises(DataError, match=r"ply_data_train0\.h5: the key 'label' is missing; keys are: data, normal"):
+        ModelNet40(root=write_hdf5(tmp_path / "a", keys=("data", "normal")))
+    with pytest.raises(DataError, match="'label' has classes from 77 to 77, not from 0 to 39"):
+        ModelNet40(root=write_hdf5(tmp_path / "b", label=77), split="test")
+    root = write_hdf5(tmp_path / "c")
+    data = ModelNet40(root=root)
+    with pytest.raises(DataError, match="has 32 points, and 99 were asked for"):
+        ModelNet40(root=root, points=99)[0]
+    (root / "ply_data_train1.h5").write_bytes(b"not one")
+    with pytest.raises(DataError, match=r"ply_data_train1\.h5: this is not an HDF5 file"):
+        ModelNet40(root=root)
+    (root / "ply_data_train1.h5").unlink()
+    with pytest.raises(DataError, match=r"ply_data_train1\.h5: the file is missing"):
+        ModelNet40(root=root)
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(DataError, match="reading HDF5 files needs the package h5py"):
+        data[0]
+
+
+@pytest.mark.parametrize(
+    ("mesh", "message"),
+    [
+        ("OFF\n3 1 0\n0 0 0\n1 0 0\n2 0 0\n3 0 1 2\n", "the surface has no area"),
+        ("OFF\n3 0 0\n0 0 0\n1 0 0\n0 1 0\n", "the mesh has 3 vertices and 0 faces; a surface needs some of both"),
+        ("OFF3 0 0\n0 0 0\n1 0 0\n0 1 0\n", "the mesh has 3 vertices and 0 faces; a surface needs some of both"),
+    ],
+)
+def test_degenerate_meshes_are_said_with_their_file(tmp_path, mesh, message):
+    write_off(tmp_path, train=1, classes=("bed",))
+    (tmp_path / "bed" / "train" / "bed_0001.off").write_text(mesh)
+    with pytest.raises(DataError, match=rf"bed_0001\.off: {message}"):
+        ModelNet40(root=tmp_path)[0]
