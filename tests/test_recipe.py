@@ -4,6 +4,7 @@ import pytest
 import yaml
 
 from pointlift import recipe
+from pointlift.commands.catalogue import catalogue
 from pointlift.errors import RecipeError
 
 ROOT = ["data.root=somewhere"]
@@ -105,8 +106,8 @@ def test_unknown_recipe_and_missing_file(tmp_path: Path) -> None:
 
 def test_catalogue_lists_every_kind() -> None:
     for kind in ("datasets", "teachers", "students", "losses", "methods", "protocols", "recipes"):
-        entries = recipe.catalogue(kind)
+        entries = catalogue(kind)
         assert entries
         assert all(entries.values()), f"something of {kind} has no description"
     with pytest.raises(RecipeError, match="did you mean 'losses'"):
-        recipe.catalogue("loses")
+        catalogue("loses")

@@ -1,13 +1,19 @@
+import json
 from typing import Literal
 
 import pytest
 
 import pointlift
 from pointlift import registry
-from pointlift.errors import RecipeError
-from pointlift.registry import Registry, option_values
+from pointlift.errors import PluginError, RecipeError
+from pointlift.options import option_values
+from pointlift.registry import Registry
 
 ALL = [registry.DATASETS, registry.TEACHERS, registry.STUDENTS, registry.LOSSES, registry.METHODS, registry.PROTOCOLS]
+
+
+def any_part(part: registry.Part) -> None:
+    """A contract that everything keeps."""
 
 
 @pytest.mark.parametrize("one", ALL, ids=lambda one: one.kind)
@@ -25,15 +31,15 @@ def test_options_are_the_keyword_only_arguments() -> None:
 
 
 def test_a_name_is_registered_once() -> None:
-    one = Registry("toy", "pointlift.errors")
+    one = Registry("toy", "TOYS", "pointlift.losses", "tests.test_registry:any_part")
 
     @one.register("ball")
     def ball(size: int, *, colour: Literal["red", "blue"] = "red") -> str:
         """A ball."""
         return f"{size} {colour}"
 
-    with pytest.raises(ValueError, match="registered twice"):
-        one.register("ball")(ball)
+    with pytest.raises(PluginError, match=r"two parts are called toy .ball.: .*test_registry.*and.*json"):
+        one.register("ball")(json.loads)
     assert one.build("ball", 3, colour="blue") == "3 blue"
     with pytest.raises(RecipeError, match="there is no key 'color'; did you mean 'colour'"):
         one.build("ball", 3, color="blue")

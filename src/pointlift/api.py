@@ -14,17 +14,17 @@ from pointlift import recipe as recipes
 from pointlift import run as runs
 from pointlift.commands import rehearse as rehearsal
 from pointlift.commands.predict import predict as predict
-from pointlift.data.scene import prepare
 from pointlift.errors import CheckpointError
 from pointlift.evaluation.base import Trial
 from pointlift.files import write_atomically
-from pointlift.methods.base import Method, Progress
+from pointlift.progress import Progress
 from pointlift.recipe import Recipe
 from pointlift.registry import DATASETS, PROTOCOLS, STUDENTS, TEACHERS
 from pointlift.run import Parts, Run
 from pointlift.students.base import Student
 from pointlift.teachers.pixels import PixelFeatures
 from pointlift.train import checkpoint
+from pointlift.train.method import Method
 
 _OF_POINT_FEATURES = ("zero-shot", "exemplar", "structure")  # these compare the student's output with the teacher
 
@@ -91,13 +91,12 @@ def evaluate(
     run = _with_teacher(run if isinstance(run, Run) else Run(run), teacher)
     if task in _OF_POINT_FEATURES:
         run.require_point_features(task)
-    given = {"name": task, **(options or {})}
-    recipes.validated(PROTOCOLS.options(task), given, f"protocol '{task}'")  # before any data is read or made
+    PROTOCOLS.checked(task, options or {})  # before any data is read or made
     root = {"root": Path(data_root)} if data_root else {}
     changes = dict(test_data or {})
     train, test = run.parts.train_and_test(split, changes, **root)
     for scenes in (train, test):
-        prepare(scenes, progress)
+        scenes.prepare(progress)
     device = torch.device("cuda" if torch.cuda.is_available() and not cpu else "cpu")
     trial = Trial(
         student=run.student().to(device),

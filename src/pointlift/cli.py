@@ -285,7 +285,7 @@ def list_(
 
     Example: pointlift list losses
     """
-    from pointlift.recipe import catalogue
+    from pointlift.commands.catalogue import catalogue
 
     entries = catalogue(kind)
     if as_json:

@@ -22,6 +22,10 @@ class CheckpointError(PointliftError):
     """A checkpoint or run folder that cannot be written, read or continued."""
 
 
+class PluginError(PointliftError):
+    """A plug-in that cannot be imported, or that brings a part whose name is taken."""
+
+
 class TrainingError(PointliftError):
     """Training that cannot go on, such as a loss that is no longer finite."""
 

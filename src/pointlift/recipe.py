@@ -5,49 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny
 
 from pointlift.data.augmentation import ImageAugmentation, PointAugmentation
 from pointlift.errors import RecipeError, nearest
-from pointlift.registry import DATASETS, LOSSES, METHODS, PROTOCOLS, STUDENTS, TEACHERS, Registry
+from pointlift.options import validated
+from pointlift.registry import DATASETS, LOSSES, METHODS, STUDENTS, TEACHERS, Registry
 from pointlift.train.options import TrainOptions
-
-Model = TypeVar("Model", bound=BaseModel)
-
-
-def validated(model: type[Model], values: Mapping[str, Any], what: str = "recipe", prefix: str = "") -> Model:
-    """``model`` from ``values``; a `RecipeError` names the first bad key, and the right one if a key is mistyped."""
-    try:
-        return model.model_validate(dict(values))
-    except ValidationError as error:
-        # a mistyped key is often what makes the right one missing, so it is said first
-        first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
-        key = prefix + ".".join(str(part) for part in first["loc"])
-        raise RecipeError(_explanation(first, key, model, what)) from error
-
-
-def _explanation(first: Any, key: str, model: type[BaseModel], what: str) -> str:
-    if first["type"] == "extra_forbidden":
-        known = _fields_at(model, first["loc"][:-1])
-        return f"{what}: there is no key '{key}'{nearest(str(first['loc'][-1]), known)}"
-    if first["type"] == "missing":
-        hint = "; give --data-root FOLDER" if key in ("root", "data.root") else ""
-        return f"{what}: the key '{key}' is missing{hint}"
-    return f"{what}: '{key}' is {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}"
-
-
-def _fields_at(model: type[BaseModel], path: Sequence[Any]) -> list[str]:
-    for part in path:
-        annotation = model.model_fields[part].annotation if part in model.model_fields else None
-        options = [annotation, *getattr(annotation, "__args__", ())]
-        inner = next((one for one in options if isinstance(one, type) and issubclass(one, BaseModel)), None)
-        if inner is None:
-            return []
-        model = inner
-    return list(model.model_fields)
 
 
 def _component(registry: Registry, key: str) -> Any:
@@ -127,24 +94,6 @@ def from_values(values: Mapping[str, Any], overrides: Mapping[str, Any] | Sequen
 def parse_overrides(texts: Sequence[str]) -> dict[str, Any]:
     """Overrides such as ``loss.temperature=0.1`` as keys and values; the values are read as YAML."""
     return dict(_parse(text) for text in texts)
-
-
-def catalogue(kind: str) -> dict[str, str]:
-    """Names and one-line summaries of everything of one kind: "datasets", …, "recipes"."""
-    registries = {
-        "datasets": DATASETS,
-        "teachers": TEACHERS,
-        "students": STUDENTS,
-        "losses": LOSSES,
-        "methods": METHODS,
-        "protocols": PROTOCOLS,
-    }
-    if kind == "recipes":
-        return shipped()
-    if kind not in registries:
-        raise RecipeError(f"there is no kind called '{kind}'{nearest(kind, [*registries, 'recipes'])}")
-    registry = registries[kind]
-    return {name: registry.summary(name) for name in registry.names()}
 
 
 def _parse(text: str) -> tuple[str, Any]:

@@ -1,101 +1,203 @@
-"""Names to factories: one decorator adds a data set, teacher, student, loss, method or protocol.
+"""Names to parts: one decorator adds a data set, teacher, student, loss, method, task or protocol.
 
 The signature of what is registered is its list of options: recipes validate against it, the command line's help and
-the tests enumerate it. So an option is added by adding a keyword argument.
+the tests enumerate it. So an option is added by adding a keyword argument. What a part must be, its contract, is
+checked when it is registered.
+
+The parts of the package itself are found by reading its source, not by importing it: a module with a decorator is all
+that a new part needs, names and summaries take no time, and a part's module is imported when the part is asked for.
 """
 
 from __future__ import annotations
 
+import ast
 import inspect
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from importlib import import_module
-from typing import Any, Literal, get_type_hints
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, create_model
+from pydantic import BaseModel
 
-from pointlift.errors import RecipeError, nearest
+from pointlift import plugins
+from pointlift.errors import PluginError, RecipeError, nearest
+from pointlift.options import option_values, signature_options, validated
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is registered under a name.
+
+    Args:
+        name: in recipes and on the command line.
+        factory: the class or function.
+        summary: what it is, in a line.
+        fixed: keyword arguments that make this part of what several share; they are no options.
+        declared: what it says of itself at registration, as its kind's contract asks.
+    """
+
+    name: str
+    factory: Callable[..., Any]
+    summary: str
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    declared: Mapping[str, Any] = field(default_factory=dict)
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        """Build it."""
+        return self.factory(*args, **self.fixed, **options)
+
+    @property
+    def where(self) -> str:
+        """The module that brings it, and its file."""
+        return f"{self.factory.__module__} ({inspect.getsourcefile(self.factory)})"
 
 
 class Registry:
-    """Factories of one kind by name.
+    """Parts of one kind by name.
 
     Args:
-        kind: what the entries are, in the singular ("teacher"), for messages.
-        module: the package whose import registers the built-in entries.
+        kind: what they are, in the singular ("data set"), for messages.
+        variable: the registry's own name, by which decorators in the source are recognised.
+        package: that holds the built-in ones.
+        contract: ``module:name`` of what they must be: a base class, or a function that is given a `Part` and raises a
+            `ValueError`.
     """
 
-    def __init__(self, kind: str, module: str) -> None:
+    def __init__(self, kind: str, variable: str, package: str, contract: str) -> None:
         self.kind = kind
-        self._module = module
-        self._entries: dict[str, Callable[..., Any]] = {}
+        self._variable, self._package, self._contract = variable, package, contract
+        self._parts: dict[str, Part] = {}
+        self._options: dict[str, type[BaseModel]] = {}
 
-    def register(self, name: str) -> Callable[[Callable[..., Any]], Any]:
-        """Decorator that registers a class or function under ``name``."""
+    def register(
+        self, name: str, summary: str = "", *, fixed: Mapping[str, Any] | None = None, **declared: Any
+    ) -> Callable[[Any], Any]:
+        """Decorator that registers a class or function under ``name``.
 
-        def add(factory: Callable[..., Any]) -> Callable[..., Any]:
-            if name in self._entries:
-                raise ValueError(f"the {self.kind} '{name}' is registered twice")
-            self._entries[name] = factory
+        Args:
+            name: in recipes and on the command line.
+            summary: in a line; by default the first line of the docstring.
+            fixed: keyword arguments that make this part of what several share.
+            declared: what the kind's contract asks a part to say of itself, such as the scope of a loss.
+
+        Raises:
+            PluginError: another part has this name.
+            ValueError: what is registered does not keep the contract.
+        """
+
+        def add(factory: Any) -> Any:
+            said = summary or (inspect.getdoc(factory) or "").split("\n", 1)[0]
+            part = Part(name, factory, said, dict(fixed or {}), declared)
+            self._check_contract(part)
+            self._check_name(part)
+            self._parts[name] = part
             return factory
 
         return add
 
     def names(self) -> list[str]:
-        """All registered names, sorted."""
-        import_module(self._module)
-        return sorted(self._entries)
+        """All names, sorted, those of plug-ins that were imported included."""
+        return sorted({*self._source, *self._parts})
 
-    def get(self, name: str) -> Callable[..., Any]:
-        """The factory called ``name``; a `RecipeError` suggests the nearest name if there is none."""
-        if name not in self.names():
-            raise RecipeError(f"there is no {self.kind} called '{name}'{nearest(name, self._entries)}")
-        return self._entries[name]
+    def get(self, name: str) -> Part:
+        """The part called ``name``; a `RecipeError` suggests the nearest name if there is none."""
+        if name in self._source and name not in self._parts:
+            import_module(self._source[name][0])
+        if name not in self._parts:
+            plugins.load_entry_points()
+        if name not in self._parts:
+            raise RecipeError(
+                f"there is no {self.kind} called '{name}'{nearest(name, self.names())} (if it comes from a plug-in, "
+                "give --import FILE)"
+            )
+        return self._parts[name]
 
     def summary(self, name: str) -> str:
-        """First line of the docstring of ``name``."""
-        return (inspect.getdoc(self.get(name)) or "").split("\n", 1)[0]
+        """What ``name`` is, in a line."""
+        return self._parts[name].summary if name in self._parts else self._source[name][1]
 
     def options(self, name: str) -> type[BaseModel]:
-        """Strict pydantic model of the keyword-only arguments of ``name``, with its ``name`` as discriminator.
+        """Strict pydantic model of the options of ``name``, see `signature_options`."""
+        if name not in self._options:
+            part = self.get(name)
+            self._options[name] = signature_options(name, self.kind, part.factory, tuple(part.fixed))
+        return self._options[name]
 
-        Positional arguments (a student's ``in_channels``, a method's ``teacher``) are wiring and not options.
-        """
-        return _options(self, name)
+    def checked(self, name: str, options: Mapping[str, Any], what: str | None = None) -> dict[str, Any]:
+        """The keyword arguments of ``name``, from options that are checked against its signature."""
+        given = {"name": name, **options}
+        return option_values(validated(self.options(name), given, what=what or f"{self.kind} '{name}'"))
 
     def build(self, name: str, *args: Any, **options: Any) -> Any:
-        """Call the factory with options that are checked against its signature first."""
-        from pointlift.recipe import validated  # late: recipe knows the registries
+        """Build the part called ``name`` with options that are checked against its signature first."""
+        return self.get(name)(*args, **self.checked(name, options))
 
-        checked = validated(self.options(name), {"name": name, **options}, what=f"{self.kind} '{name}'")
-        return self.get(name)(*args, **option_values(checked))
+    def _check_contract(self, part: Part) -> None:
+        module, _, name = self._contract.partition(":")
+        contract = vars(import_module(module))[name]
+        if not isinstance(contract, type):
+            contract(part)
+        elif not (isinstance(part.factory, type) and issubclass(part.factory, contract)):
+            raise ValueError(f"the {self.kind} '{part.name}' must be a class derived from {module}.{name}")
 
+    def _check_name(self, part: Part) -> None:
+        other = self._parts[part.name].where if part.name in self._parts else None
+        own = part.factory.__module__.startswith(f"{self._package}.")
+        if other is None and not own and part.name in self._source:
+            other = self._source[part.name][0]
+        if other is not None and other != part.where:
+            raise PluginError(f"two parts are called {self.kind} '{part.name}': {other} and {part.where}")
 
-def option_values(options: BaseModel) -> dict[str, Any]:
-    """The keyword arguments that a validated options model stands for."""
-    return {key: getattr(options, key) for key in type(options).model_fields if key != "name"}
-
-
-@cache
-def _options(registry: Registry, name: str) -> type[BaseModel]:
-    factory = registry.get(name)
-    target = factory.__init__ if inspect.isclass(factory) else factory  # type: ignore[misc]
-    hints = get_type_hints(target, include_extras=True)
-    fields: dict[str, Any] = {"name": (Literal[name], name)}
-    for key, parameter in inspect.signature(target).parameters.items():
-        if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
-            default = ... if parameter.default is inspect.Parameter.empty else parameter.default
-            fields[key] = (hints[key], default)
-    return create_model(
-        f"{registry.kind}:{name}",
-        __config__=ConfigDict(extra="forbid", protected_namespaces=(), allow_inf_nan=False),
-        **fields,
-    )
+    @cached_property
+    def _source(self) -> dict[str, tuple[str, str]]:
+        """Module and summary of every part of the package itself, by name."""
+        return dict(_decorated(self._package, self._variable))
 
 
-DATASETS = Registry("data set", "pointlift.datasets")
-TEACHERS = Registry("teacher", "pointlift.teachers")
-STUDENTS = Registry("student", "pointlift.students")
-LOSSES = Registry("loss", "pointlift.losses")
-METHODS = Registry("method", "pointlift.methods")
-PROTOCOLS = Registry("protocol", "pointlift.evaluation")
+def _decorated(package: str, variable: str) -> Iterator[tuple[str, tuple[str, str]]]:
+    """Name, module and summary of everything in the source of a package that ``@VARIABLE.register`` decorates."""
+    spec = find_spec(package)
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
+        for file in sorted(Path(folder).rglob("*.py")):
+            text = file.read_text(encoding="utf-8")
+            if f"@{variable}.register(" not in text:
+                continue
+            inside = file.relative_to(folder).with_suffix("").parts
+            module = ".".join((package, *(part for part in inside if part != "__init__")))
+            for node in ast.parse(text).body:
+                if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
+                    for name, summary in _registered(node, variable):
+                        yield name, (module, summary or (ast.get_docstring(node) or "").split("\n", 1)[0])
+
+
+def _registered(node: ast.ClassDef | ast.FunctionDef, variable: str) -> Iterator[tuple[str, str]]:
+    """Name and summary in each ``@VARIABLE.register(NAME, SUMMARY)`` above a definition."""
+    for decorator in node.decorator_list:
+        if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == f"{variable}.register":
+            first, *rest = (ast.literal_eval(argument) for argument in decorator.args)
+            yield first, rest[0] if rest else ""
+
+
+DATASETS = Registry("data set", "DATASETS", "pointlift.datasets", "pointlift.data.dataset:Dataset")
+TEACHERS = Registry("teacher", "TEACHERS", "pointlift.teachers", "pointlift.teachers.base:Teacher")
+STUDENTS = Registry("student", "STUDENTS", "pointlift.students", "pointlift.students.base:Student")
+LOSSES = Registry("loss", "LOSSES", "pointlift.losses", "pointlift.losses.base:check_loss")
+METHODS = Registry("method", "METHODS", "pointlift.methods", "pointlift.train.method:Method")
+TASKS = Registry("task", "TASKS", "pointlift.tasks", "pointlift.tasks.base:Task")
+PROTOCOLS = Registry(
+    "protocol", "PROTOCOLS", "pointlift.evaluation.protocols", "pointlift.evaluation.base:check_protocol"
+)
+
+REGISTRIES = {
+    "datasets": DATASETS,
+    "teachers": TEACHERS,
+    "students": STUDENTS,
+    "losses": LOSSES,
+    "methods": METHODS,
+    "tasks": TASKS,
+    "protocols": PROTOCOLS,
+}
+"""By what `pointlift list` calls them."""

@@ -18,14 +18,16 @@ from pointlift import recipe as recipes
 from pointlift.data.opening import open_dataset
 from pointlift.errors import CheckpointError, RecipeError
 from pointlift.files import write_atomically
-from pointlift.methods.base import Method, Progress
+from pointlift.options import option_values
+from pointlift.progress import Progress
 from pointlift.recipe import Recipe
-from pointlift.registry import LOSSES, METHODS, STUDENTS, TEACHERS, option_values
+from pointlift.registry import LOSSES, METHODS, STUDENTS, TEACHERS
 from pointlift.students.base import Student
 from pointlift.teachers.cache import FeatureCache
 from pointlift.teachers.pixels import PixelFeatures
 from pointlift.train import checkpoint, fit, log
 from pointlift.train.loop import STEP_COUNT
+from pointlift.train.method import Method
 from pointlift.train.options import BOOKKEEPING
 
 _log = logging.getLogger(__name__)
@@ -77,8 +79,8 @@ class Parts:
     @property
     def point_features(self) -> bool:
         """Whether the recipe's method trains the student's output at each point."""
-        asked = getattr(METHODS.get(self.recipe.method.name), "point_features", None)
-        return asked is None or asked(**option_values(self.recipe.method))
+        method = METHODS.get(self.recipe.method.name).factory
+        return method.trains(**option_values(self.recipe.method)) == "points"  # type: ignore[attr-defined]
 
     @property
     def out_channels(self) -> int:
@@ -211,7 +213,7 @@ def train(
 
 def _counted(method: Method) -> str:
     """Numbers of parameters in words, of a method that says them part by part."""
-    counts: dict[str, int] = getattr(method, "parameter_counts", dict)()
+    counts: dict[str, int] = method.parameter_counts()
     return ", ".join(f"{name}: {count:,} parameters" for name, count in counts.items())
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from pointlift.data.batch import Batch
+from pointlift.data.dataset import Dataset
 from pointlift.data.scene import Pairs, Scene, View
 from pointlift.evaluation.base import Trial
 from pointlift.students.base import Student
@@ -32,7 +32,7 @@ def image() -> np.ndarray:
     return np.broadcast_to(COLORS[np.select([slope > 0.25, slope < -0.25], [0, 2], 1)], (32, 48, 3)).astype(np.uint8)
 
 
-class World(Sequence[Scene]):
+class World(Dataset):
     """``count`` scans of ``points`` points in front of and behind the camera, about 10 % of them unlabelled."""
 
     name = "world"

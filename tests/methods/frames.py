@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pointlift.data.dataset import Dataset
 from pointlift.data.scene import Scene, View
 from pointlift.losses import mse
 from pointlift.methods.concept.method import Concept
@@ -21,7 +22,7 @@ from tests.teachers.helpers import MeanColor
 K = np.array([[20.0, 0, 11.5], [0, 20.0, 7.5], [0, 0, 1]])
 
 
-class Frames(Sequence[Scene]):
+class Frames(Dataset):
     """``count`` clouds between a ball and a rod; the image is the redder, the more it is a rod."""
 
     name = "frames"

@@ -7,7 +7,9 @@ import torch
 from pointlift.data.batch import Batch
 from pointlift.errors import DataError, RecipeError
 from pointlift.registry import STUDENTS
-from pointlift.students.minkunet import MinkUNet, minkunet14, minkunet34
+from pointlift.students.minkunet import MinkUNet
+
+minkunet14, minkunet34 = STUDENTS.get("minkunet14"), STUDENTS.get("minkunet34")
 
 NAMES = ["minkunet14", "minkunet34"]
 

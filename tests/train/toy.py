@@ -17,9 +17,9 @@ from pointlift.data.scene import Scene
 from pointlift.errors import DataError
 from pointlift.losses import relational
 from pointlift.losses.distributed import global_loss
-from pointlift.methods.base import Method
 from pointlift.students.normalization import BatchNorm
 from pointlift.train import TrainOptions, fit
+from pointlift.train.method import Method
 
 
 def scenes(count: int = 5) -> list[Scene]:

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from pointlift.data.scene import Dataset, Pairs, Scene
+from pointlift.data.dataset import Dataset
+from pointlift.data.scene import Pairs, Scene
 from pointlift.errors import DataError
 from pointlift.report.pictures import overlay
 

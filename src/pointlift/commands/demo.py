@@ -11,7 +11,7 @@ import numpy as np
 
 from pointlift import api
 from pointlift.files import write_atomically
-from pointlift.methods.base import Progress
+from pointlift.progress import Progress
 from pointlift.report import report, summarise
 from pointlift.report.tables import all_tables, to_text
 from pointlift.run import Run

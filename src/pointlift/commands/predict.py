@@ -19,7 +19,8 @@ from pointlift.errors import CheckpointError, RecipeError
 from pointlift.evaluation.prompts import checked_templates, embed_names
 from pointlift.evaluation.prototypes import cosines, require_width
 from pointlift.files import write_atomically
-from pointlift.registry import DATASETS, TEACHERS, option_values
+from pointlift.options import option_values
+from pointlift.registry import DATASETS, TEACHERS
 from pointlift.run import Run
 from pointlift.train import checkpoint
 

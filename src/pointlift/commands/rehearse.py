@@ -15,15 +15,17 @@ import torch
 from torch import nn
 
 from pointlift import recipe as recipes
+from pointlift.data.dataset import Dataset
 from pointlift.data.scene import Scene, View
 from pointlift.errors import RecipeError
-from pointlift.methods.base import Method, Progress
+from pointlift.progress import Progress
 from pointlift.recipe import Recipe
 from pointlift.run import Parts
 from pointlift.teachers.hub import is_here
 from pointlift.teachers.shapes import SHAPES
 from pointlift.train import fit, log
 from pointlift.train.loader import SceneOrder
+from pointlift.train.method import Method
 
 _log = logging.getLogger(__name__)
 
@@ -110,7 +112,7 @@ def table(result: dict[str, Any]) -> list[list[str]]:
     return rows
 
 
-class _Few(Sequence[Scene]):
+class _Few(Dataset):
     """Some scenes of a data set, evenly spread; made one by one where a data set makes its scenes on first use."""
 
     def __init__(self, scenes: Sequence[Scene], count: int) -> None:
@@ -176,7 +178,7 @@ def _count(module: nn.Module) -> int:
 
 def _counted(method: Method) -> dict[str, int]:
     """Numbers of parameters of a method that trains more than the student, part by part."""
-    return getattr(method, "parameter_counts", dict)()
+    return method.parameter_counts()
 
 
 def _duration(seconds: float) -> str:

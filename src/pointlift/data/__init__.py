@@ -1,7 +1,8 @@
 """Scenes, camera geometry, point-pixel pairs, augmentation and data sets."""
 
 from pointlift.data.augmentation import ImageAugmentation, PointAugmentation, augment_image, augment_points
-from pointlift.data.scene import Dataset, Pairs, Scene, View
+from pointlift.data.dataset import Dataset
+from pointlift.data.scene import Pairs, Scene, View
 
 __all__ = [
     "Dataset",

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pointlift.data.clouds import random_rows
+from pointlift.data.dataset import Dataset
 from pointlift.data.formats.mesh import numbers
 from pointlift.data.scene import Scene
 from pointlift.errors import DataError
@@ -30,7 +31,7 @@ class StoredObject(NamedTuple):
     row: int = 0
 
 
-class StoredObjects(Sequence[Scene]):
+class StoredObjects(Dataset):
     """A data set of objects that are known before any is read."""
 
     _objects: list[StoredObject]

@@ -7,7 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from pointlift.registry import DATASETS, option_values
+from pointlift.options import option_values
+from pointlift.registry import DATASETS
 
 _log = logging.getLogger(__name__)
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -271,36 +270,6 @@ class Scene:
             labels=None if self.labels is None else self.labels[kept],
             instances=None if self.instances is None else self.instances[kept],
         )
-
-
-class Dataset(Protocol):
-    """What a registered data set is: a sequence of Scenes, read on demand, that knows the names of its classes.
-
-    Optional, and used where it is there: ``ids``, the id of every scene; ``views(index)``, the views of a scene without
-    reading its points; ``subset_options``, the names of options that thin out a split and hold for that split only;
-    ``prepare(progress)``, which makes what is made on first use, all at once and in parallel; ``epoch(rng)``, the
-    indices of the scenes of one epoch in order, always of the same length (a permutation where it is absent);
-    ``prompts``, the names of each class for text encoders; ``min_depth``, metres from which its cameras see (1 if it
-    is absent); ``image_paths(index)``, the files of a scene's images without the cameras; ``dropped_frames``, how many
-    frames were left out at opening, by what they lack.
-    """
-
-    name: str
-    class_names: tuple[str, ...]
-    feature_names: tuple[str, ...]
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int) -> Scene: ...
-
-    def __iter__(self) -> Iterator[Scene]: ...
-
-
-def prepare(dataset: object, progress: Callable[[str, int, int], None] | None = None) -> None:
-    """Let a data set that makes its scenes on first use make them now; nothing for all others."""
-    make = getattr(dataset, "prepare", None)
-    if make is not None:
-        make(progress)
 
 
 def _open_image(path: Path) -> Image.Image:

@@ -12,16 +12,16 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import BaseModel, BeforeValidator, Field, SerializeAsAny, create_model
 
+from pointlift.data.dataset import Dataset, Subset
 from pointlift.data.opening import open_dataset
-from pointlift.data.scene import Scene, View, prepare
+from pointlift.data.scene import Scene, View
 from pointlift.errors import DataError, RecipeError, nearest
+from pointlift.options import DATA_ROOT, validated
 from pointlift.registry import DATASETS
 
 
 def _checked(values: Any) -> list[BaseModel]:
     """The options of every part, checked by the data set that it names."""
-    from pointlift.recipe import validated  # late: recipe knows the registries
-
     if not isinstance(values, (list, tuple)) or not values:
         raise RecipeError("mixture: 'parts' should list data sets: [{name: …, root: …, weight: 1}, …]")
     parts: list[BaseModel] = []
@@ -52,15 +52,110 @@ def _part_options(name: str) -> type[BaseModel]:
 PartOptions = Annotated[list[SerializeAsAny[BaseModel]], BeforeValidator(_checked)]
 
 
+def _unique(names: Sequence[str]) -> list[str]:
+    """The names, with ``#2`` and so on behind those that stood before."""
+    seen: Counter[str] = Counter()
+    found = []
+    for name in names:
+        seen[name] += 1
+        found.append(name if seen[name] == 1 else f"{name}#{seen[name]}")
+    return found
+
+
+class Mixture(Dataset):
+    """Data sets one after the other, of which an epoch visits each scene about as often as the weight of its part.
+
+    With weight w a part of n scenes has round(w · n) places in every epoch: each scene ⌊w⌋, and scenes drawn anew for
+    every epoch one more. Scenes are called ``PART:ID``. Where the parts have different classes, the mixture has none,
+    and its scenes no labels.
+
+    Args:
+        parts: the data sets by name.
+        weights: one for each.
+        alone: there is one part, and the mixture stands for it: its name, ids and all else are the part's.
+    """
+
+    name = "mixture"
+
+    def __init__(self, parts: Mapping[str, Dataset], weights: Sequence[float], *, alone: bool = False) -> None:
+        self.parts, self.weights = dict(parts), tuple(weights)
+        self.feature_names = _same_features(self.parts)
+        counts = [len(data) for data in self.parts.values()]
+        self._starts = np.cumsum([0, *counts])
+        self._places = [int(np.floor(w * count + 0.5)) for w, count in zip(weights, counts, strict=True)]
+        for name, count, places in zip(self.parts, counts, self._places, strict=True):
+            if places == 0:
+                why = f"its weight is too small for {count} scenes" if count else "it has no scenes"
+                raise DataError(f"mixture: no epoch would visit the part '{name}': {why}")
+        self._alone = alone
+        self.dropped_frames = dict(sum((Counter(data.dropped_frames) for data in self.parts.values()), Counter()))
+        first, *others = self.parts.values()
+        if alone:
+            for key in Dataset.__annotations__:
+                setattr(self, key, getattr(first, key))
+            return
+        alike = all(tuple(data.class_names) == tuple(first.class_names) for data in others)
+        self.class_names: tuple[str, ...] = tuple(first.class_names) if alike else ()
+        self.class_colors = first.class_colors if alike else None
+        self.prompts: Mapping[str, Sequence[str]] = first.prompts if alike else {}
+        self.labels = first.labels if alike else frozenset()
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def __getitem__(self, index: int) -> Scene:  # type: ignore[override]
+        name, data, place = self._find(index)
+        scene = data[place]
+        if self._alone:
+            return scene
+        scene = replace(scene, id=f"{name}:{scene.id}")
+        return scene if self.class_names else replace(scene, labels=None, box_labels=None)
+
+    def epoch(self, rng: np.random.Generator) -> np.ndarray:
+        """Scenes of one epoch in order: every part's share of them, shuffled together."""
+        shares = []
+        for start, stop, places in zip(self._starts[:-1], self._starts[1:], self._places, strict=True):
+            times, rest = divmod(places, stop - start)
+            shares += [np.tile(np.arange(start, stop), times), start + rng.permutation(stop - start)[:rest]]
+        return rng.permutation(np.concatenate(shares))
+
+    @property
+    def ids(self) -> list[str]:
+        """The id of every scene, without reading any."""
+        if self._alone:
+            return next(iter(self.parts.values())).ids
+        return [f"{name}:{one}" for name, data in self.parts.items() for one in data.ids]
+
+    def views(self, index: int) -> list[View]:
+        """The views of scene ``index``, without reading its points where its data set can do that."""
+        _, data, place = self._find(index)
+        return data.views(place)
+
+    def image_paths(self, index: int) -> list[Path | None]:
+        """The image files of scene ``index``, without its cameras where its data set can do that."""
+        _, data, place = self._find(index)
+        return data.image_paths(place)
+
+    def pose(self, index: int) -> np.ndarray | None:
+        """The pose of scene ``index``, in the frame of its part's sequence."""
+        _, data, place = self._find(index)
+        return data.pose(place)
+
+    def prepare(self, progress: Callable[[str, int, int], None] | None = None) -> None:
+        """Let the parts make what they make on first use."""
+        for data in self.parts.values():
+            data.prepare(progress)
+
+    def _find(self, index: int) -> tuple[str, Any, int]:
+        if not 0 <= index < len(self):
+            raise IndexError(f"scene {index} of {len(self)}")
+        number = int(np.searchsorted(self._starts, index, side="right")) - 1
+        name, data = list(self.parts.items())[number]
+        return name, data, index - int(self._starts[number])
+
+
 @DATASETS.register("mixture")
-def mixture(
-    *,
-    parts: PartOptions,
-    features: list[str] | None = None,
-    part: str | None = None,
-    split: str | None = None,
-    root: Path | None = None,
-) -> Mixture | Any:
+class OpenedMixture(Mixture):
     """Several data sets in one pretraining run, each with a weight of its own.
 
     Args:
@@ -76,113 +171,31 @@ def mixture(
         RecipeError: an option of a part is wrong, there is no such part, or a root is given for all of them.
         DataError: the parts have different features, or a part's data cannot be opened.
     """
-    checked = _checked(parts)
-    names: list[str] = [one.name for one in checked]  # type: ignore[attr-defined]
-    options = dict(zip(_unique(names), checked, strict=True))
-    if root is not None and part is None:
-        raise RecipeError(
-            "mixture: there is no 'root' for all, each part has its own: --set data.parts.0.root=FOLDER and so on"
-        )
-    if part is not None and part not in options:
-        raise RecipeError(f"mixture: there is no part called '{part}'{nearest(part, options)}")
-    changes = {key: value for key, value in (("split", split), ("root", root)) if value is not None}
-    chosen = options if part is None else {part: options[part]}
-    opened = {name: open_dataset(one, without=("weight",), **changes) for name, one in chosen.items()}
-    if features is not None:
-        opened = {name: _narrowed(name, data, tuple(features)) for name, data in opened.items()}
-    if part is not None:
-        return opened[part]
-    return Mixture(opened, [one.weight for one in options.values()])  # type: ignore[attr-defined]
 
-
-def _unique(names: Sequence[str]) -> list[str]:
-    """The names, with ``#2`` and so on behind those that stood before."""
-    seen: Counter[str] = Counter()
-    found = []
-    for name in names:
-        seen[name] += 1
-        found.append(name if seen[name] == 1 else f"{name}#{seen[name]}")
-    return found
-
-
-class Mixture(Sequence[Scene]):
-    """Data sets one after the other, of which an epoch visits each scene about as often as the weight of its part.
-
-    With weight w a part of n scenes has round(w · n) places in every epoch: each scene ⌊w⌋, and scenes drawn anew for
-    every epoch one more. Scenes are called ``PART:ID``. Where the parts have different classes, the mixture has none,
-    and its scenes no labels.
-
-    Args:
-        parts: the data sets by name.
-        weights: one for each.
-    """
-
-    name = "mixture"
-
-    def __init__(self, parts: Mapping[str, Any], weights: Sequence[float]) -> None:
-        self.parts, self.weights = dict(parts), tuple(weights)
-        self.feature_names = _same_features(self.parts)
-        counts = [len(data) for data in self.parts.values()]
-        self._starts = np.cumsum([0, *counts])
-        self._places = [int(np.floor(w * count + 0.5)) for w, count in zip(weights, counts, strict=True)]
-        for name, count, places in zip(self.parts, counts, self._places, strict=True):
-            if places == 0:
-                why = f"its weight is too small for {count} scenes" if count else "it has no scenes"
-                raise DataError(f"mixture: no epoch would visit the part '{name}': {why}")
-        first, *others = self.parts.values()
-        alike = all(tuple(data.class_names) == tuple(first.class_names) for data in others)
-        self.class_names: tuple[str, ...] = tuple(first.class_names) if alike else ()
-        self.class_colors = getattr(first, "class_colors", None) if alike else None
-        self.prompts: Mapping[str, Sequence[str]] = getattr(first, "prompts", {}) if alike else {}
-
-    def __len__(self) -> int:
-        return int(self._starts[-1])
-
-    def __getitem__(self, index: int) -> Scene:  # type: ignore[override]
-        name, data, place = self._find(index)
-        scene = data[place]
-        scene = replace(scene, id=f"{name}:{scene.id}")
-        return scene if self.class_names else replace(scene, labels=None, box_labels=None)
-
-    def epoch(self, rng: np.random.Generator) -> np.ndarray:
-        """Scenes of one epoch in order: every part's share of them, shuffled together."""
-        shares = []
-        for start, stop, places in zip(self._starts[:-1], self._starts[1:], self._places, strict=True):
-            times, rest = divmod(places, stop - start)
-            shares += [np.tile(np.arange(start, stop), times), start + rng.permutation(stop - start)[:rest]]
-        return rng.permutation(np.concatenate(shares))
-
-    @property
-    def ids(self) -> list[str]:
-        """The id of every scene, without reading any."""
-        return [f"{name}:{one}" for name, data in self.parts.items() for one in _ids(data)]
-
-    @property
-    def dropped_frames(self) -> dict[str, int]:
-        """How many frames the parts left out at opening, by what they lack."""
-        return dict(sum((Counter(getattr(data, "dropped_frames", {})) for data in self.parts.values()), Counter()))
-
-    def views(self, index: int) -> list[View]:
-        """The views of scene ``index``, without reading its points where its data set can do that."""
-        _, data, place = self._find(index)
-        return data.views(place) if hasattr(data, "views") else data[place].views
-
-    def image_paths(self, index: int) -> list[Path | None]:
-        """The image files of scene ``index``, without its cameras where its data set can do that."""
-        _, data, place = self._find(index)
-        return data.image_paths(place) if hasattr(data, "image_paths") else [view.path for view in self.views(index)]
-
-    def prepare(self, progress: Callable[[str, int, int], None] | None = None) -> None:
-        """Let the parts make what they make on first use."""
-        for data in self.parts.values():
-            prepare(data, progress)
-
-    def _find(self, index: int) -> tuple[str, Any, int]:
-        if not 0 <= index < len(self):
-            raise IndexError(f"scene {index} of {len(self)}")
-        number = int(np.searchsorted(self._starts, index, side="right")) - 1
-        name, data = list(self.parts.items())[number]
-        return name, data, index - int(self._starts[number])
+    def __init__(
+        self,
+        *,
+        parts: PartOptions,
+        features: list[str] | None = None,
+        part: str | None = None,
+        split: str | None = None,
+        root: Annotated[Path | None, DATA_ROOT] = None,
+    ) -> None:
+        checked = _checked(parts)
+        names: list[str] = [one.name for one in checked]  # type: ignore[attr-defined]
+        options = dict(zip(_unique(names), checked, strict=True))
+        if root is not None and part is None:
+            raise RecipeError(
+                "mixture: there is no 'root' for all, each part has its own: --set data.parts.0.root=FOLDER and so on"
+            )
+        if part is not None and part not in options:
+            raise RecipeError(f"mixture: there is no part called '{part}'{nearest(part, options)}")
+        changes = {key: value for key, value in (("split", split), ("root", root)) if value is not None}
+        chosen = options if part is None else {part: options[part]}
+        opened = {name: open_dataset(one, without=("weight",), **changes) for name, one in chosen.items()}
+        if features is not None:
+            opened = {name: _narrowed(name, data, tuple(features)) for name, data in opened.items()}
+        super().__init__(opened, [options[name].weight for name in opened], alone=part is not None)  # type: ignore[attr-defined]
 
 
 def _same_features(parts: Mapping[str, Any]) -> tuple[str, ...]:
@@ -197,11 +210,6 @@ def _same_features(parts: Mapping[str, Any]) -> tuple[str, ...]:
     return first
 
 
-def _ids(data: Any) -> list[str]:
-    found = getattr(data, "ids", None)
-    return [str(index) for index in range(len(data))] if found is None else list(found)
-
-
 def _narrowed(name: str, data: Any, features: tuple[str, ...]) -> Any:
     own = tuple(data.feature_names)
     for one in features:
@@ -212,21 +220,18 @@ def _narrowed(name: str, data: Any, features: tuple[str, ...]) -> Any:
     return data if own == features else Narrowed(data, features)
 
 
-class Narrowed(Sequence[Scene]):
+class Narrowed(Subset):
     """A data set with only some of its point features; everything else is its own."""
 
-    def __init__(self, scenes: Any, feature_names: tuple[str, ...]) -> None:
-        self._scenes, self.feature_names = scenes, feature_names
+    def __init__(self, scenes: Dataset, feature_names: tuple[str, ...]) -> None:
+        super().__init__(scenes, range(len(scenes)))
+        self.feature_names = feature_names
         self._columns = [list(scenes.feature_names).index(name) for name in feature_names]
 
-    def __len__(self) -> int:
-        return len(self._scenes)
-
     def __getitem__(self, index: int) -> Scene:  # type: ignore[override]
-        scene = self._scenes[index]
+        scene = super().__getitem__(index)
         return replace(scene, features=np.ascontiguousarray(scene.features[:, self._columns]))
 
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):  # also while it is unpickled and has no scenes yet
-            raise AttributeError(name)
-        return getattr(self._scenes, name)
+    def prepare(self, progress: Callable[[str, int, int], None] | None = None) -> None:
+        """Let the data set make what it makes on first use."""
+        self.scenes.prepare(progress)

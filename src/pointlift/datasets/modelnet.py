@@ -20,6 +20,7 @@ from pointlift.data.objects import StoredObject, StoredObjects
 from pointlift.data.options import at_least, one_of
 from pointlift.data.scene import Scene
 from pointlift.errors import DataError
+from pointlift.options import DATA_ROOT
 from pointlift.registry import DATASETS
 
 MODELNET40 = (
@@ -45,7 +46,7 @@ class _ModelNet(StoredObjects):
     def __init__(
         self,
         *,
-        root: Path,
+        root: Annotated[Path, DATA_ROOT],
         split: Literal["train", "val", "trainval", "test"] = "train",
         layout: Literal["auto", "off", "txt", "hdf5"] = "auto",
         points: Annotated[int, Field(ge=1, le=1_000_000)] | None = None,

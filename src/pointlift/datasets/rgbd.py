@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field
 
+from pointlift.data.dataset import Dataset
 from pointlift.data.formats import rgbd
 from pointlift.data.scene import Scene, View
 from pointlift.errors import DataError
+from pointlift.options import DATA_ROOT
 from pointlift.registry import DATASETS
 
 PLACEHOLDER = "{frame}"
@@ -52,7 +53,7 @@ class _Frame(NamedTuple):
 
 
 @DATASETS.register("rgbd")
-class RGBD(Sequence[Scene]):
+class RGBD(Dataset):
     """Any folder of colour, depth and pose, one scene per frame, with the intrinsics and a depth scale.
 
     Points are in the depth camera's frame (x right, y down, z forward; metres), with the colours that the colour
@@ -97,7 +98,7 @@ class RGBD(Sequence[Scene]):
     def __init__(
         self,
         *,
-        root: Path,
+        root: Annotated[Path, DATA_ROOT],
         split: Literal["train", "val", "all"] = "train",
         held_out: Annotated[int, Field(ge=0)] = 20,
         block: Annotated[int, Field(ge=0)] = 0,
@@ -147,7 +148,7 @@ class RGBD(Sequence[Scene]):
         first = self._frames[0]
         sizes = rgbd.image_size(first.depth), rgbd.image_size(first.color)
         rgbd.check_sizes(*sizes, self._rig, first.depth, first.color)
-        self.dropped_frames = {"no depth": 0}
+        self.dropped_frames: dict[str, int] = {"no depth": 0}
         self._drop_empty(sizes[0])
 
     @property

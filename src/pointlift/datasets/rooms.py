@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
 
+from pointlift.data.dataset import Dataset
 from pointlift.data.options import cache_folder, image_sides, one_of, within
 from pointlift.data.scene import Scene, View
+from pointlift.options import DATA_ROOT
 from pointlift.registry import DATASETS
 from pointlift.worlds.engine.workers import make_missing
 from pointlift.worlds.rooms import frames
@@ -28,7 +30,7 @@ Pixels = Annotated[int, Field(ge=16, le=4096)]
 
 
 @DATASETS.register("rooms")
-class Rooms(Sequence[Scene]):
+class Rooms(Dataset):
     """Furnished rooms made by the package itself: no download, the same for the same options, kept in a cache folder.
 
     A room is a living room, bedroom, office, kitchen or bathroom of its own: furniture of the 18 detection classes of
@@ -96,7 +98,7 @@ class Rooms(Sequence[Scene]):
     def __init__(
         self,
         *,
-        root: Path | None = None,
+        root: Annotated[Path | None, DATA_ROOT] = None,
         split: Literal["train", "val", "test"] = "train",
         kind: Literal["frames", "scenes"] = "frames",
         seed: Annotated[int, Field(ge=0, lt=100_000)] = 0,

@@ -6,7 +6,6 @@ Layout (hkust-vgd.github.io/scanobjectnn): ``main_split`` (with background) and 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,9 +13,11 @@ import numpy as np
 from pydantic import Field
 
 from pointlift.data import objects
+from pointlift.data.dataset import Dataset
 from pointlift.data.options import at_least, one_of
 from pointlift.data.scene import Scene
 from pointlift.errors import DataError
+from pointlift.options import DATA_ROOT
 from pointlift.registry import DATASETS
 
 OBJECTS = (
@@ -27,7 +28,7 @@ VARIANTS = ("plain", "augmented25_norot", "augmented25rot", "augmentedrot", "aug
 
 
 @DATASETS.register("scanobjectnn")
-class ScanObjectNN(Sequence[Scene]):
+class ScanObjectNN(Dataset):
     """ScanObjectNN: about 2,900 scanned objects of 15 classes in clutter; official split into training and test.
 
     The published settings are OBJ_BG (the defaults), OBJ_ONLY (``background=false``) and PB_T50_RS, the hardest
@@ -60,7 +61,7 @@ class ScanObjectNN(Sequence[Scene]):
     def __init__(
         self,
         *,
-        root: Path,
+        root: Annotated[Path, DATA_ROOT],
         split: Literal["train", "val", "trainval", "test"] = "train",
         variant: Literal[
             "plain", "augmented25_norot", "augmented25rot", "augmentedrot", "augmentedrot_scale75"

@@ -7,7 +7,6 @@ under the root, or under ``dataset/`` as the archives unpack.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
@@ -16,9 +15,11 @@ import numpy as np
 from pydantic import Field
 
 from pointlift.data.augmentation import in_sector
+from pointlift.data.dataset import Dataset
 from pointlift.data.scene import Scene, View
 from pointlift.errors import DataError
 from pointlift.files import read_bytes
+from pointlift.options import DATA_ROOT
 from pointlift.registry import DATASETS
 
 SPLITS = {
@@ -63,7 +64,7 @@ class _Scan(NamedTuple):
 
 
 @DATASETS.register("semantickitti")
-class SemanticKITTI(Sequence[Scene]):
+class SemanticKITTI(Dataset):
     """SemanticKITTI in its official layout, any subset of its sequences and frames.
 
     Points are in the LiDAR frame (x forward, y left, z up; metres), already corrected for ego-motion to the time of
@@ -92,7 +93,7 @@ class SemanticKITTI(Sequence[Scene]):
     def __init__(
         self,
         *,
-        root: Path,
+        root: Annotated[Path, DATA_ROOT],
         split: Literal["train", "val", "test", "all"] = "train",
         sequences: list[str | int] | None = None,
         frame_step: Annotated[int, Field(ge=1)] = 1,

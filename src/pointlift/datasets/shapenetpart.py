@@ -20,6 +20,7 @@ from pointlift.data.options import at_least, one_of
 from pointlift.data.scene import Scene
 from pointlift.errors import DataError
 from pointlift.files import read_bytes
+from pointlift.options import DATA_ROOT
 from pointlift.registry import DATASETS
 
 # Category, its synset of WordNet, and its parts, in the order of the labels of both releases. The releases number the
@@ -79,7 +80,7 @@ class ShapeNetPart(StoredObjects):
     def __init__(
         self,
         *,
-        root: Path,
+        root: Annotated[Path, DATA_ROOT],
         split: Literal["train", "val", "trainval", "test"] = "train",
         layout: Literal["auto", "txt", "hdf5"] = "auto",
         categories: tuple[str, ...] | None = None,

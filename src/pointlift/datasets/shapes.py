@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -10,11 +10,13 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
+from pointlift.data.dataset import Dataset
 from pointlift.data.formats.mesh import sample_surface
 from pointlift.data.objects import NORMALS, object_scene
 from pointlift.data.options import cache_folder, image_sides, one_of, within
 from pointlift.data.scene import Scene, View
 from pointlift.errors import DataError
+from pointlift.options import DATA_ROOT
 from pointlift.registry import DATASETS
 from pointlift.worlds.engine.workers import make_missing
 from pointlift.worlds.shapes import frames
@@ -33,7 +35,7 @@ Pixels = Annotated[int, Field(ge=16, le=4096)]
 
 
 @DATASETS.register("shapes")
-class Shapes(Sequence[Scene]):
+class Shapes(Dataset):
     """Objects of 16 categories made by the package itself: no download, the same for the same options, kept in a cache.
 
     Aeroplanes, beds, bookshelves, bottles, cabinets, cars, chairs, guitars, lamps, laptops, monitors, mugs, sofas,
@@ -82,7 +84,7 @@ class Shapes(Sequence[Scene]):
     def __init__(
         self,
         *,
-        root: Path | None = None,
+        root: Annotated[Path | None, DATA_ROOT] = None,
         split: Literal["train", "val", "test"] = "train",
         kind: Literal["objects", "frames"] = "objects",
         seed: Annotated[int, Field(ge=0, lt=100_000)] = 0,

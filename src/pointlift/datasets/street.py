@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
 
+from pointlift.data.dataset import Dataset
 from pointlift.data.options import cache_folder, image_sides, one_of, within
 from pointlift.data.scene import Scene, View
 from pointlift.errors import DataError
+from pointlift.options import DATA_ROOT
 from pointlift.registry import DATASETS
 from pointlift.worlds.engine.workers import make_missing
 from pointlift.worlds.engine.world import CLASSES
@@ -30,7 +32,7 @@ Pixels = Annotated[int, Field(ge=16, le=4096)]
 
 
 @DATASETS.register("street")
-class Street(Sequence[Scene]):
+class Street(Dataset):
     """Streets made by the package itself: no download, the same for the same options, kept in a cache folder.
 
     A sequence is a few seconds of drive through a town of its own, which is made of triangles with a class and a
@@ -92,7 +94,7 @@ class Street(Sequence[Scene]):
     def __init__(
         self,
         *,
-        root: Path | None = None,
+        root: Annotated[Path | None, DATA_ROOT] = None,
         split: Literal["train", "val", "test", "teacher"] = "train",
         seed: Annotated[int, Field(ge=0, lt=100_000)] = 0,
         sequences: Annotated[int, Field(ge=1, le=MOST_SEQUENCES)] | None = None,

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
 
 from pointlift.data.scene import Pairs, Scene
 from pointlift.errors import DataError
-from pointlift.methods.base import Method
+from pointlift.progress import no_progress
 from pointlift.students.base import Student
+from pointlift.train.method import Method
+
+if TYPE_CHECKING:
+    from pointlift.registry import Part
 
 PixelFeatures = Callable[[Scene, Pairs], torch.Tensor]
 """A scene and P pairs -> the teacher's features (P, D) float32 on the CPU."""
@@ -19,8 +24,15 @@ EmbedText = Callable[[Sequence[str]], torch.Tensor]
 """C prompts -> their features (C, D) in the space of the teacher's dense features."""
 
 
-def no_progress(what: str, done: int, total: int) -> None:
-    """Report nothing."""
+Need = Literal["labels", "point features", "teacher", "text", "method"]
+"""What a protocol may need: labels of the scenes; a student whose output was trained at points; the teacher; the
+teacher's text side, which includes the former; all that the method trained."""
+
+
+def check_protocol(part: Part) -> None:
+    """A `ValueError` unless the protocol declares what it needs."""
+    if set(part.declared) != {"needs"} or not set(part.declared["needs"]) <= set(get_args(Need)):
+        raise ValueError(f"the protocol '{part.name}' must declare its needs, some of: {', '.join(get_args(Need))}")
 
 
 @dataclass

@@ -14,9 +14,9 @@ from pointlift.evaluation.base import Trial, each
 from pointlift.evaluation.labels import labels_of
 from pointlift.evaluation.sampling import Chosen
 from pointlift.evaluation.scoring import confusion_of
-from pointlift.methods.base import Method
 from pointlift.tasks.segmentation import Segmentation
 from pointlift.train import TrainOptions, fit
+from pointlift.train.method import Method
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pointlift.data.dataset import Dataset
 from pointlift.data.scene import Scene
 from pointlift.errors import DataError, RecipeError
 
@@ -71,7 +72,7 @@ def ids_of(scenes: Sequence[Scene]) -> list[str]:
     return list(known) if known is not None else [scenes[index].id for index in range(len(scenes))]
 
 
-class Chosen(Sequence[Scene]):
+class Chosen(Dataset):
     """The scenes at ``indices`` of a data set, read on demand."""
 
     def __init__(self, scenes: Sequence[Scene], indices: Sequence[int]) -> None:

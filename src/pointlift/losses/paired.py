@@ -23,7 +23,7 @@ from pointlift.registry import LOSSES
 Power = Literal[1, 2]
 
 
-@LOSSES.register("contrastive")
+@LOSSES.register("contrastive", scope="rows")
 def contrastive(
     student: Tensor,
     teacher: Tensor,
@@ -69,7 +69,7 @@ def contrastive(
     return sum_over_blocks(student, teacher, (start, stop), terms)
 
 
-@LOSSES.register("similarity")
+@LOSSES.register("similarity", scope="rows")
 def similarity(student: Tensor, teacher: Tensor, normalize: bool = True, rows: slice | None = None) -> Tensor:
     """Mean cosine distance of the pairs, without negatives.
 
@@ -92,7 +92,7 @@ def similarity(student: Tensor, teacher: Tensor, normalize: bool = True, rows: s
         return (1.0 - (student[start:stop] * teacher[start:stop]).sum(dim=1)).mean()
 
 
-@LOSSES.register("cross_modal")
+@LOSSES.register("cross_modal", scope="rows")
 def cross_modal(
     student: Tensor,
     teacher: Tensor,
@@ -123,7 +123,7 @@ def cross_modal(
     return _relational(student, teacher, normalize, rows, (diagonal_weight, cross_weight, 0.0), p)
 
 
-@LOSSES.register("intra_modal")
+@LOSSES.register("intra_modal", scope="rows")
 def intra_modal(
     student: Tensor, teacher: Tensor, normalize: bool = True, rows: slice | None = None, *, p: Power = 1
 ) -> Tensor:
@@ -144,7 +144,7 @@ def intra_modal(
     return _relational(student, teacher, normalize, rows, (0.0, 0.0, 1.0), p)
 
 
-@LOSSES.register("relational")
+@LOSSES.register("relational", scope="rows")
 def relational(
     student: Tensor,
     teacher: Tensor,

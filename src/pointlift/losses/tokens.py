@@ -10,7 +10,7 @@ from pointlift.losses.row_blocks import prepare, row_range
 from pointlift.registry import LOSSES
 
 
-@LOSSES.register("mse")
+@LOSSES.register("mse", scope="rows")
 def mse(student: Tensor, teacher: Tensor, normalize: bool = False, rows: slice | None = None) -> Tensor:
     """Mean squared error over all values of all rows, of features that are not normalised.
 

@@ -1,8 +1,7 @@
-"""Methods: what one training step is. One module per method."""
+"""Methods: what one pretraining step is. One module per method."""
 
-from pointlift.methods.base import Method
 from pointlift.methods.concept.method import Concept
 from pointlift.methods.point_pixel import PointPixel
-from pointlift.tasks.segmentation import Segmentation
+from pointlift.train.method import Method
 
-__all__ = ["Concept", "Method", "PointPixel", "Segmentation"]
+__all__ = ["Concept", "Method", "PointPixel"]

@@ -19,11 +19,12 @@ from pointlift.data.batch import Batch
 from pointlift.data.scene import Pairs, Scene, View
 from pointlift.errors import DataError, RecipeError
 from pointlift.losses.distributed import global_loss, permuted_rows
-from pointlift.methods.base import Method, Progress
+from pointlift.progress import Progress
 from pointlift.registry import METHODS
 from pointlift.students.base import Student
 from pointlift.teachers.base import Teacher
 from pointlift.teachers.pixels import PixelFeatures
+from pointlift.train.method import Method
 
 _ASKED = 4  # scenes in which a teacher that reads files must say something
 

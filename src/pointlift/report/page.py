@@ -14,9 +14,8 @@ from markupsafe import Markup
 
 from pointlift import __version__
 from pointlift.errors import DataError, PointliftError
-from pointlift.evaluation.base import no_progress
 from pointlift.files import write_atomically
-from pointlift.methods.base import Progress
+from pointlift.progress import Progress, no_progress
 from pointlift.report import figures, tables, words
 from pointlift.report.pictures.encoder import EncoderGallery, encoder_gallery, open_encoder
 from pointlift.report.pictures.gallery import Gallery, gallery

@@ -72,6 +72,16 @@ def _scaled(channels: int, width: float) -> int:
     return max(8, 8 * round(channels * width / 8))
 
 
+@STUDENTS.register(
+    "minkunet14",
+    "MinkUNet with one residual block per stage (the Res16UNet14 type), 8.05 M parameters, the sibling of minkunet34.",
+    fixed={"planes": (32, 64, 128, 256, 128, 128, 96, 96), "layers": (1,) * 8},
+)
+@STUDENTS.register(
+    "minkunet34",
+    "MinkUNet34 (Res16UNet34C), 37.9 M parameters, the backbone of SLidR and of most image-to-LiDAR distillation.",
+    fixed={"planes": (32, 64, 128, 256, 256, 128, 96, 96), "layers": (2, 3, 4, 6, 2, 2, 2, 2)},
+)
 class MinkUNet(Student):
     """Residual U-Net on Cartesian voxels: a stem, four strided stages, four transposed stages with skips, a head.
 
@@ -100,12 +110,12 @@ class MinkUNet(Student):
         *,
         planes: tuple[int, ...],
         layers: tuple[int, ...],
-        width: float = 1.0,
-        voxel_size: float = 0.1,
+        width: Positive = 1.0,
+        voxel_size: Positive = 0.1,
         head: Literal["linear", "mlp"] = "linear",
         stem_kernel: Literal[3, 5] = 5,
-        bn_momentum: float = 0.05,
-        inputs: tuple[Input, ...] = ("features",),
+        bn_momentum: Annotated[float, Field(gt=0, le=1)] = 0.05,
+        inputs: Annotated[tuple[Input, ...], Field(min_length=1)] = ("features",),
     ) -> None:
         super().__init__()
         self.in_channels, self.out_channels = in_channels, out_channels
@@ -181,66 +191,4 @@ def _head(kind: str, channels: int, out_channels: int, momentum: float) -> nn.Mo
         BatchNorm(channels, momentum=momentum),
         nn.ReLU(inplace=True),
         nn.Linear(channels, out_channels),
-    )
-
-
-@STUDENTS.register("minkunet14")
-def minkunet14(
-    in_channels: int,
-    out_channels: int,
-    *,
-    width: Positive = 1.0,
-    voxel_size: Positive = 0.1,
-    head: Literal["linear", "mlp"] = "linear",
-    stem_kernel: Literal[3, 5] = 5,
-    bn_momentum: Annotated[float, Field(gt=0, le=1)] = 0.05,
-    inputs: Annotated[tuple[Input, ...], Field(min_length=1)] = ("features",),
-) -> MinkUNet:
-    """MinkUNet with one residual block per stage, the smaller sibling of Res16UNet34C.
-
-    Stages of (32, 64, 128, 256, 128, 128, 96, 96) channels, the Res16UNet14 type: 8.05 million parameters with one
-    input channel and D = 384. Options as in `MinkUNet`.
-    """
-    return MinkUNet(
-        in_channels,
-        out_channels,
-        planes=(32, 64, 128, 256, 128, 128, 96, 96),
-        layers=(1,) * 8,
-        width=width,
-        voxel_size=voxel_size,
-        head=head,
-        stem_kernel=stem_kernel,
-        bn_momentum=bn_momentum,
-        inputs=inputs,
-    )
-
-
-@STUDENTS.register("minkunet34")
-def minkunet34(
-    in_channels: int,
-    out_channels: int,
-    *,
-    width: Positive = 1.0,
-    voxel_size: Positive = 0.1,
-    head: Literal["linear", "mlp"] = "linear",
-    stem_kernel: Literal[3, 5] = 5,
-    bn_momentum: Annotated[float, Field(gt=0, le=1)] = 0.05,
-    inputs: Annotated[tuple[Input, ...], Field(min_length=1)] = ("features",),
-) -> MinkUNet:
-    """MinkUNet34 (Res16UNet34C), the backbone of SLidR and of most image-to-LiDAR distillation.
-
-    Stages of (32, 64, 128, 256, 256, 128, 96, 96) channels with (2, 3, 4, 6, 2, 2, 2, 2) residual blocks: 37.9
-    million parameters with one input channel and D = 384. Options as in `MinkUNet`.
-    """
-    return MinkUNet(
-        in_channels,
-        out_channels,
-        planes=(32, 64, 128, 256, 256, 128, 96, 96),
-        layers=(2, 3, 4, 6, 2, 2, 2, 2),
-        width=width,
-        voxel_size=voxel_size,
-        head=head,
-        stem_kernel=stem_kernel,
-        bn_momentum=bn_momentum,
-        inputs=inputs,
     )

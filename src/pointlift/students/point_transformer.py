@@ -95,6 +95,10 @@ class Encoding:
         return self.patches.centres[cloud, self.visible]
 
 
+@STUDENTS.register(
+    "point_transformer",
+    "Point transformer over patches of farthest-point centres, the encoder of Point-MAE; size base: 21.8 M parameters.",
+)
 class PointTransformer(Student):
     """A transformer over patches of the cloud: farthest-point centres and their nearest points, relative to them.
 
@@ -129,12 +133,12 @@ class PointTransformer(Student):
         out_channels: int,
         *,
         size: Literal["tiny", "small", "base"] = "base",
-        points: int | None = None,
-        groups: int = 64,
-        group_size: int = 32,
-        inputs: tuple[Input, ...] = ("offset",),
+        points: Count | None = None,
+        groups: Count = 64,
+        group_size: Count = 32,
+        inputs: Annotated[tuple[Input, ...], Field(min_length=1)] = ("offset",),
         class_token: bool = False,
-        drop_path: float = 0.1,
+        drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.1,
         first_centre: Literal["first", "random"] = "first",
         weights: Path | None = None,
     ) -> None:
@@ -232,38 +236,3 @@ class PointTransformer(Student):
         if rows is not None:
             clouds, points = clouds[rows], points[rows]
         return interpolate(values, encoding.centres, points, clouds)
-
-
-@STUDENTS.register("point_transformer")
-def point_transformer(
-    in_channels: int,
-    out_channels: int,
-    *,
-    size: Literal["tiny", "small", "base"] = "base",
-    points: Count | None = None,
-    groups: Count = 64,
-    group_size: Count = 32,
-    inputs: Annotated[tuple[Input, ...], Field(min_length=1)] = ("offset",),
-    class_token: bool = False,
-    drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.1,
-    first_centre: Literal["first", "random"] = "first",
-    weights: Path | None = None,
-) -> PointTransformer:
-    """Point transformer over patches of farthest-point centres, the encoder of Point-MAE.
-
-    In size ``base`` 12 blocks of 384 channels: 21.8 million parameters without the head. Options as in
-    `PointTransformer`.
-    """
-    return PointTransformer(
-        in_channels,
-        out_channels,
-        size=size,
-        points=points,
-        groups=groups,
-        group_size=group_size,
-        inputs=inputs,
-        class_token=class_token,
-        drop_path=drop_path,
-        first_centre=first_centre,
-        weights=weights,
-    )

@@ -12,8 +12,8 @@ from pointlift.data.scene import Pairs, Scene
 from pointlift.errors import DataError
 from pointlift.losses.distributed import gather_rows
 from pointlift.losses.segmentation import segmentation_loss
-from pointlift.methods.base import Method
 from pointlift.students import Student, evaluating
+from pointlift.train.method import Method
 
 _NO_PAIRS = Pairs(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 2), np.float32))
 

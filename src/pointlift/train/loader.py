@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from pointlift.data.scene import Scene
 from pointlift.errors import DataError, PointliftError
-from pointlift.methods.base import Method
+from pointlift.train.method import Method
 from pointlift.train.options import TrainOptions
 
 

@@ -13,12 +13,14 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs
 
-from pointlift.data.scene import Scene, prepare
+from pointlift.data.dataset import as_dataset
+from pointlift.data.scene import Scene
 from pointlift.errors import CheckpointError, RecipeError, TrainingError
-from pointlift.methods.base import Method, Progress
+from pointlift.progress import Progress
 from pointlift.train import checkpoint
 from pointlift.train.loader import StepBatches, batches
 from pointlift.train.log import MetricLog
+from pointlift.train.method import Method
 from pointlift.train.options import TrainOptions
 from pointlift.train.schedule import build_optimizer, set_learning_rate
 
@@ -58,13 +60,14 @@ def fit(
         RecipeError: fp16 is asked for on a CPU.
         CheckpointError: a checkpoint cannot be written or read.
     """
+    scenes = as_dataset(scenes)
     if options.threads:
         torch.set_num_threads(options.threads)
     accelerator = _accelerator(options, cpu)
     progress = progress if accelerator.is_main_process else None
     method.to(accelerator.device)
     with accelerator.main_process_first():  # the first process fills the cache, the others then find it full
-        prepare(scenes, progress)
+        scenes.prepare(progress)
         method.prepare(scenes, progress)
     source = StepBatches(method, scenes, options.batch_size, seed, accelerator.process_index, accelerator.num_processes)
     state = dict(state or {})

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pointlift import api
-from pointlift.evaluation.base import no_progress
+from pointlift.progress import no_progress
 from pointlift.report import report
 from pointlift.report.pictures.drawing import Drawing
 from pointlift.report.pictures.encoder import EncoderStage, _features, encoder_gallery

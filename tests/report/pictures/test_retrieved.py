@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from pointlift.errors import DataError, RecipeError
-from pointlift.evaluation.base import no_progress
 from pointlift.evaluation.protocols.retrieval import compared
 from pointlift.methods.concept.method import Concept
+from pointlift.progress import no_progress
 from pointlift.report.pictures.encoder import EncoderStage
 from pointlift.report.pictures.retrieved import nearest_first, retrieved_images
 from tests.methods.frames import Frames, concept

@@ -15,6 +15,7 @@ import numpy as np
 from pydantic import Field
 
 from pointlift.data import camera
+from pointlift.data.dataset import Dataset
 from pointlift.data.scene import Scene, View
 from pointlift.datasets.nuscenes import poses
 from pointlift.datasets.nuscenes.boxes import TABLES as BOX_TABLES
@@ -26,6 +27,7 @@ from pointlift.datasets.nuscenes.index import LIDAR, read_index, scene_names
 from pointlift.datasets.nuscenes.splits import split_scenes
 from pointlift.datasets.nuscenes.tables import CategoryRow, read_table, require
 from pointlift.errors import DataError
+from pointlift.options import DATA_ROOT
 from pointlift.registry import DATASETS
 
 Camera = Literal["CAM_FRONT", "CAM_FRONT_RIGHT", "CAM_BACK_RIGHT", "CAM_BACK", "CAM_BACK_LEFT", "CAM_FRONT_LEFT"]
@@ -48,7 +50,7 @@ class _Cloud(NamedTuple):
 
 
 @DATASETS.register("nuscenes")
-class NuScenes(Sequence[Scene]):
+class NuScenes(Dataset):
     """nuScenes in its official layout, the keyframes of any of its scenes, with up to six cameras.
 
     Points are in the LiDAR's frame (x right, y forward, z up; metres) at the time of the scan. Every camera has a time
@@ -88,7 +90,7 @@ class NuScenes(Sequence[Scene]):
     def __init__(
         self,
         *,
-        root: Path,
+        root: Annotated[Path, DATA_ROOT],
         version: Literal["auto", "v1.0-trainval", "v1.0-mini", "v1.0-test"] = "auto",
         split: Literal["train", "val", "test", "all", "pretrain", "parametrization"] = "train",
         scenes: list[str | int] | None = None,

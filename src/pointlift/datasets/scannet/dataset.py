@@ -17,6 +17,7 @@ import numpy as np
 from pydantic import Field
 
 from pointlift.data import camera
+from pointlift.data.dataset import Dataset
 from pointlift.data.formats import rgbd
 from pointlift.data.scene import Scene, View
 from pointlift.datasets.scannet import annotation, classes, mesh
@@ -24,11 +25,12 @@ from pointlift.datasets.scannet.frames import Frames, open_frames, usable
 from pointlift.datasets.scannet.splits import SPLITS
 from pointlift.errors import DataError
 from pointlift.files import read_bytes
+from pointlift.options import DATA_ROOT
 from pointlift.registry import DATASETS
 
 
 @DATASETS.register("scannet")
-class ScanNet(Sequence[Scene]):
+class ScanNet(Dataset):
     """ScanNet v2 in its official layout: every n-th frame with its cloud, or whole scenes with labels and boxes.
 
     ``frames``: the points of a depth image in the depth camera's frame (x right, y down, z forward; metres), with
@@ -64,7 +66,7 @@ class ScanNet(Sequence[Scene]):
     def __init__(
         self,
         *,
-        root: Path,
+        root: Annotated[Path, DATA_ROOT],
         split: Literal["train", "val", "test", "all"] = "train",
         kind: Literal["frames", "scenes"] = "frames",
         classes: Literal["scannet20", "nyu40", "scannet200"] = "scannet20",
@@ -93,7 +95,7 @@ class ScanNet(Sequence[Scene]):
         self.feature_names = (*rgbd.FEATURES, "nx", "ny", "nz") if normals else rgbd.FEATURES
         self._folder = _scans_folder(self.root, split)
         self._scans = [self._folder / name for name in _chosen(self._folder, split, scenes, scene_list)]
-        self.dropped_frames = {"no pose": 0, "no depth": 0}
+        self.dropped_frames: dict[str, int] = {"no pose": 0, "no depth": 0}
         self._opened: dict[Path, Frames] = {}
         self._items = self._frame_items() if kind == "frames" else [(scan, -1) for scan in self._scans]
 

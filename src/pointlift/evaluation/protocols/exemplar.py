@@ -23,7 +23,7 @@ from pointlift.evaluation.visibility import Visibility
 from pointlift.registry import PROTOCOLS
 
 
-@PROTOCOLS.register("exemplar")
+@PROTOCOLS.register("exemplar", needs=("labels", "point features", "teacher"))
 def exemplar(
     trial: Trial,
     *,

@@ -62,7 +62,7 @@ class Scans:
     rule: str
 
 
-@PROTOCOLS.register("finetune")
+@PROTOCOLS.register("finetune", needs=("labels",))
 def finetune(
     trial: Trial,
     *,

@@ -33,7 +33,7 @@ Sources = dict[str, tuple[Source, int | None]]
 """What is probed, by name: the features, and the width of the probe's hidden layer."""
 
 
-@PROTOCOLS.register("linear-probe")
+@PROTOCOLS.register("linear-probe", needs=("labels",))
 def linear_probe(
     trial: Trial,
     *,

@@ -27,7 +27,7 @@ COLUMNS = {"Chamfer, random decoder": "untrained", "trained decoder": "trained",
 """Headings of the table and their keys."""
 
 
-@PROTOCOLS.register("reconstruction")
+@PROTOCOLS.register("reconstruction", needs=("method",))
 def reconstruction(
     trial: Trial,
     *,

@@ -31,7 +31,7 @@ COLUMNS = {
 CUTS = (1, 5)
 
 
-@PROTOCOLS.register("retrieval")
+@PROTOCOLS.register("retrieval", needs=("method",))
 def retrieval(trial: Trial, *, batch_size: PositiveInt = 8) -> dict[str, Any]:
     """Predicted token sets of held-out frames against the teacher's: loss beside the mean's, recall of the right image.
 

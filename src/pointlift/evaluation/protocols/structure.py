@@ -21,7 +21,7 @@ from pointlift.registry import PROTOCOLS
 from pointlift.students.base import Student
 
 
-@PROTOCOLS.register("structure")
+@PROTOCOLS.register("structure", needs=("labels", "point features", "teacher"))
 def structure(
     trial: Trial,
     *,

@@ -26,7 +26,7 @@ from pointlift.registry import PROTOCOLS
 Ensemble = Literal["mean", "max"]
 
 
-@PROTOCOLS.register("zero-shot")
+@PROTOCOLS.register("zero-shot", needs=("labels", "point features", "text"))
 def zero_shot(
     trial: Trial,
     *,

@@ -25,15 +25,16 @@ from pointlift.data.scene import Pairs, Scene, View
 from pointlift.errors import DataError, RecipeError
 from pointlift.losses.distributed import gather_rows, global_loss
 from pointlift.losses.tokens import token_rows
-from pointlift.methods.base import Method, Progress
 from pointlift.methods.concept.alignment import ImagePatchBatch, ImagePatches, image_patches, nearest_patches
 from pointlift.methods.concept.heads import ConceptExtraction, HeadKind, build_head
 from pointlift.methods.concept.reconstruction import PatchDecoder, heads_of, reconstruction_errors, split_patches
+from pointlift.progress import Progress
 from pointlift.registry import METHODS
 from pointlift.students.base import Student, evaluating
 from pointlift.students.point_transformer import Encoding, PointTransformer
 from pointlift.teachers.pixels import PixelFeatures
 from pointlift.teachers.tokens import TokenSets, token_shape
+from pointlift.train.method import Method, Trained
 
 _log = logging.getLogger(__name__)
 
@@ -176,7 +177,7 @@ class Concept(Method):
                 "the method 'concept' computes its targets once, and with method.target=patches it needs the cache to "
                 "keep them: cache.enabled=true"
             )
-        outputs = pixel_features.teacher.dim if self.point_features(target=target) else 0
+        outputs = pixel_features.teacher.dim if self.trains(target=target) == "points" else 0
         if student.out_channels != outputs:
             raise RecipeError(
                 f"the student gives {student.out_channels} channels at each point, and with method.target={target} it "
@@ -211,9 +212,9 @@ class Concept(Method):
         student.norm.requires_grad_(not with_concepts or reconstruction > 0)
 
     @classmethod
-    def point_features(cls, *, target: str = "tokens", **options: Any) -> bool:
-        """Whether the student's output at each point is trained: only as it learns the patches of images."""
-        return target == "patches"
+    def trains(cls, *, target: str = "tokens", **options: Any) -> Trained | None:
+        """Token sets; the student's output at each point only as it learns the patches of images."""
+        return {"tokens": "tokens", "patches": "points"}.get(target)  # type: ignore[return-value]
 
     @property
     def network(self) -> ConceptNetwork:

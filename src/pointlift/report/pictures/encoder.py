@@ -14,8 +14,8 @@ from pointlift.data.batch import Batch
 from pointlift.data.scene import Scene
 from pointlift.errors import DataError
 from pointlift.evaluation.sampling import spread
-from pointlift.methods.base import Progress
 from pointlift.methods.concept.method import Concept
+from pointlift.progress import Progress
 from pointlift.report.pictures.attention import at_all_points, concept_attention, differing, ramp
 from pointlift.report.pictures.colors import css, feature_colors
 from pointlift.report.pictures.drawing import RED_GREEN_BLUE, Drawing

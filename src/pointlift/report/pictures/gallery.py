@@ -12,7 +12,7 @@ from torch import Tensor
 from pointlift.data.scene import Scene
 from pointlift.evaluation.prototypes import teacher_classes
 from pointlift.evaluation.sampling import spread
-from pointlift.methods.base import Progress
+from pointlift.progress import Progress
 from pointlift.report.pictures import raster
 from pointlift.report.pictures.cameras import camera_pictures, facing_forward
 from pointlift.report.pictures.colors import RIGHT, WRONG, FeatureColors, css, feature_colors

@@ -11,7 +11,7 @@ from PIL import Image
 from pointlift.data.scene import Scene
 from pointlift.evaluation.metrics import Confusion
 from pointlift.evaluation.sampling import spread
-from pointlift.methods.base import Progress
+from pointlift.progress import Progress
 from pointlift.report.pictures import raster
 from pointlift.report.pictures.cameras import facing_forward, of_view
 from pointlift.report.pictures.clusters import Cluster, wrong_clusters

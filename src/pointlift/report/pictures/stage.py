@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pointlift.data.scene import Scene, View, prepare
+from pointlift.data.scene import Scene, View
 from pointlift.errors import DataError
 from pointlift.evaluation.base import Trial
 from pointlift.evaluation.features import student_output
 from pointlift.evaluation.prototypes import Classify
 from pointlift.evaluation.visibility import Visibility, visible_features
-from pointlift.methods.base import Progress
+from pointlift.progress import Progress
 from pointlift.report.pictures.colors import class_colors
 from pointlift.report.pictures.labelling import classifier, labelling_task, visibility_of
 from pointlift.run import Run
@@ -140,7 +140,7 @@ def train_and_test(
     train, test = run.parts.train_and_test(split, part, **root)
     if len(test) == 0:
         raise DataError(f"the split '{split}' of the data set '{run.recipe.data.name}' has no scans")
-    prepare(test, progress)
+    test.prepare(progress)
     return train, test
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import nn
 
+from pointlift.data.dataset import Dataset
 from pointlift.data.scene import Scene
+from pointlift.progress import Progress
 
-Progress = Callable[[str, int, int], None]
+Trained = Literal["points", "tokens"]
 
 
 class Method(nn.Module):
@@ -29,14 +30,19 @@ class Method(nn.Module):
         self.learning_rate_factors = {}
 
     @classmethod
-    def point_features(cls, **options: Any) -> bool:
-        """Whether a method with these options trains the student's output at each point.
+    def trains(cls, **options: Any) -> Trained | None:
+        """What a method with these options trains beside the encoder.
 
-        Only then may it be compared with the teacher's features; otherwise the student is built without output layer.
+        ``points``: the student's output at each point, in the space of the teacher's features; only then may the two be
+        compared, otherwise the student is built without output layer. ``tokens``: token sets of images. None: neither.
         """
-        return True
+        return "points"
 
-    def prepare(self, scenes: Sequence[Scene], progress: Progress | None = None) -> None:
+    def parameter_counts(self) -> dict[str, int]:
+        """Numbers of parameters part by part, of a method that trains more than the student."""
+        return {}
+
+    def prepare(self, scenes: Dataset, progress: Progress | None = None) -> None:
         """Work that is done once before training, such as filling the feature cache."""
 
     def sample(self, scene: Scene, rng: np.random.Generator) -> Any:

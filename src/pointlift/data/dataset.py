@@ -1,0 +1,142 @@
+"""Dataset: the contract of every data set, each attribute with its default; and data sets made of others.
+
+A data set is a sequence of Scenes, read on demand. Whoever writes one derives from `Dataset`, implements ``__len__``
+and ``__getitem__``, and overrides what it knows better than the default does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from pointlift.data.scene import Scene, View
+from pointlift.progress import Progress
+
+LabelKind = Literal["points", "parts", "objects", "boxes"]
+"""What labels there are: a class of each point, a part of each point of an object, a class of each object, boxes."""
+
+
+class Dataset(Sequence[Scene]):
+    """A sequence of Scenes, read on demand, and what is known of all of them.
+
+    Attributes:
+        name: of the data set, as it is registered.
+        class_names: names of the classes of points, in the order of their labels; empty where there are none.
+        class_colors: RGB of each class; None lets colours be chosen.
+        feature_names: what ``Scene.features`` has in its columns.
+        box_names: names of the classes of boxes.
+        object_names: names of the classes of whole objects.
+        labels: which kinds of labels the scenes have; a task declares which it needs.
+        prompts: names of each class for text encoders; a class that has none here is called by its own name.
+        min_depth: metres from which its cameras see.
+        subset_options: names of options that thin out a split, and hold for the split that they were given for only.
+        dropped_frames: how many frames were left out at opening, by what they lack.
+    """
+
+    name: str = "scenes"
+    class_names: tuple[str, ...] = ()
+    class_colors: tuple[tuple[int, int, int], ...] | None = None
+    feature_names: tuple[str, ...] = ()
+    box_names: tuple[str, ...] = ()
+    object_names: tuple[str, ...] = ()
+    labels: frozenset[LabelKind] = frozenset()
+    prompts: Mapping[str, Sequence[str]] = {}
+    min_depth: float = 1.0
+    subset_options: tuple[str, ...] = ()
+    dropped_frames: Mapping[str, int] = {}
+
+    def __getitem__(self, index: int) -> Scene:  # type: ignore[override]
+        """Scene ``index``, from 0 on; an `IndexError` beyond the last."""
+        raise NotImplementedError  # pragma: no cover - every data set defines it
+
+    @property
+    def ids(self) -> list[str]:
+        """The id of every scene; by default the scenes are read for it."""
+        return [self[index].id for index in range(len(self))]
+
+    def views(self, index: int) -> list[View]:
+        """The views of scene ``index``; by default its points are read for it."""
+        return self[index].views
+
+    def image_paths(self, index: int) -> Sequence[Path | None]:
+        """The image files of scene ``index``, None for images that are no files; by default its views are made."""
+        return [view.path for view in self.views(index)]
+
+    def pose(self, index: int) -> np.ndarray | None:
+        """(4, 4) float64 from the points of scene ``index`` to a frame that its sequence shares; None if unknown."""
+        return None
+
+    def epoch(self, rng: np.random.Generator) -> np.ndarray:
+        """Indices of the scenes of one epoch in order, always equally many; by default each once, in random order."""
+        return rng.permutation(len(self))
+
+    def prepare(self, progress: Progress | None = None) -> Any:
+        """Make what is made on first use, all at once and in parallel; by default there is nothing to make."""
+
+
+class Scenes(Dataset):
+    """Scenes in memory as a data set; what else is known of them is given by name.
+
+    Args:
+        scenes: in their order.
+        known: any attributes of `Dataset`, such as ``class_names``.
+    """
+
+    def __init__(self, scenes: Sequence[Scene], **known: Any) -> None:
+        self._scenes = list(scenes)
+        for key, value in known.items():
+            if key not in Dataset.__annotations__:
+                raise TypeError(f"a data set has no attribute '{key}'; it has: {', '.join(Dataset.__annotations__)}")
+            setattr(self, key, value)
+
+    def __len__(self) -> int:
+        return len(self._scenes)
+
+    def __getitem__(self, index: int) -> Scene:  # type: ignore[override]
+        return self._scenes[index]
+
+
+class Subset(Dataset):
+    """Some scenes of a data set, in a given order; all else is the data set's.
+
+    Args:
+        scenes: the data set.
+        indices: of the scenes; one may stand twice.
+    """
+
+    def __init__(self, scenes: Dataset, indices: Sequence[int] | np.ndarray) -> None:
+        self.scenes, self.indices = scenes, [int(index) for index in indices]
+        for key in Dataset.__annotations__:
+            setattr(self, key, getattr(scenes, key))
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> Scene:  # type: ignore[override]
+        return self.scenes[self.indices[index]]
+
+    @property
+    def ids(self) -> list[str]:
+        """The ids of the chosen scenes."""
+        every = self.scenes.ids
+        return [every[index] for index in self.indices]
+
+    def views(self, index: int) -> list[View]:
+        """The views of the chosen scene."""
+        return self.scenes.views(self.indices[index])
+
+    def image_paths(self, index: int) -> Sequence[Path | None]:
+        """The image files of the chosen scene."""
+        return self.scenes.image_paths(self.indices[index])
+
+    def pose(self, index: int) -> np.ndarray | None:
+        """The pose of the chosen scene."""
+        return self.scenes.pose(self.indices[index])
+
+
+def as_dataset(scenes: Sequence[Scene]) -> Dataset:
+    """The data set itself, or scenes in a list as one."""
+    return scenes if isinstance(scenes, Dataset) else Scenes(scenes)

@@ -1,0 +1,123 @@
+"""Options: a signature becomes a strict model, marks say what an option is, and messages name the key that is wrong.
+
+Registry and recipe share this: the keyword-only arguments of a part are its options, wherever they are given.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Literal, TypeVar, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, create_model
+
+from pointlift.errors import RecipeError, nearest
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class Local:
+    """Marks an option that changes nothing of what comes out, only how it is done here: it may differ at resume."""
+
+
+class Place(Local):
+    """Marks an option that says where something lies on this machine, such as a folder of data or of weights.
+
+    It may differ at resume, is replaced by ``flag``, and is never printed on a page for others.
+
+    Args:
+        flag: the option of the command line that gives it, for messages; None if there is none.
+    """
+
+    def __init__(self, flag: str | None = None) -> None:
+        self.flag = flag
+
+
+LOCAL = Local()
+DATA_ROOT = Place("--data-root FOLDER")
+TEACHER_SOURCE = Place("--teacher WEIGHTS")
+PLACE = Place()
+
+
+def signature_options(name: str, kind: str, factory: Callable[..., Any], fixed: Sequence[str] = ()) -> type[BaseModel]:
+    """Strict pydantic model of the keyword-only arguments of ``factory`` but the ``fixed`` ones, ``name`` among them.
+
+    Positional arguments (a student's ``in_channels``, a method's ``teacher``) are wiring and not options.
+    """
+    target = factory.__init__ if inspect.isclass(factory) else factory  # type: ignore[misc]
+    hints = get_type_hints(target, include_extras=True)
+    fields: dict[str, Any] = {"name": (Literal[name], name)}
+    for key, parameter in inspect.signature(target).parameters.items():
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY and key not in fixed:
+            default = ... if parameter.default is inspect.Parameter.empty else parameter.default
+            fields[key] = (hints[key], default)
+    return create_model(
+        f"{kind}:{name}",
+        __config__=ConfigDict(extra="forbid", protected_namespaces=(), allow_inf_nan=False),
+        **fields,
+    )
+
+
+def option_values(options: BaseModel) -> dict[str, Any]:
+    """The keyword arguments that a validated options model stands for."""
+    return {key: getattr(options, key) for key in type(options).model_fields if key != "name"}
+
+
+def marks(model: type[BaseModel], key: str) -> tuple[Local, ...]:
+    """The marks of one option."""
+    return tuple(mark for mark in model.model_fields[key].metadata if isinstance(mark, Local))
+
+
+def marked(options: BaseModel, mark: type[Local] = Local, prefix: str = "") -> Iterator[tuple[str, Local]]:
+    """Dotted keys of all options that bear ``mark``, with it: of the model, of models within it and lists of them."""
+    for key in type(options).model_fields:
+        for one in marks(type(options), key):
+            if isinstance(one, mark):
+                yield f"{prefix}{key}", one
+        value = getattr(options, key)
+        within = enumerate(value) if isinstance(value, list) else ((None, value),)
+        for place, inner in within:
+            if isinstance(inner, BaseModel):
+                yield from marked(inner, mark, f"{prefix}{key}." if place is None else f"{prefix}{key}.{place}.")
+
+
+def validated(model: type[Model], values: Mapping[str, Any], what: str = "recipe", prefix: str = "") -> Model:
+    """``model`` from ``values``; a `RecipeError` names the first bad key, and the right one if a key is mistyped."""
+    from pydantic import ValidationError
+
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        # a mistyped key is often what makes the right one missing, so it is said first
+        first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+        key = prefix + ".".join(str(part) for part in first["loc"])
+        raise RecipeError(_explanation(first, key, model, what)) from error
+
+
+def _explanation(first: Any, key: str, model: type[BaseModel], what: str) -> str:
+    if first["type"] == "extra_forbidden":
+        known = _model_at(model, first["loc"][:-1])
+        return f"{what}: there is no key '{key}'{nearest(str(first['loc'][-1]), known.model_fields if known else ())}"
+    if first["type"] == "missing":
+        holder = _model_at(model, first["loc"][:-1])
+        flags = () if holder is None else marks(holder, str(first["loc"][-1]))
+        flag = next((mark.flag for mark in flags if isinstance(mark, Place) and mark.flag), None)
+        return f"{what}: the key '{key}' is missing{f'; give {flag}' if flag else ''}"
+    return f"{what}: '{key}' is {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}"
+
+
+def _model_at(model: type[BaseModel], path: Sequence[Any]) -> type[BaseModel] | None:
+    """The model within ``model`` at a path of keys."""
+    for part in path:
+        field = model.model_fields.get(part)
+        options = () if field is None else _alternatives(field.annotation)
+        inner = next((one for one in options if isinstance(one, type) and issubclass(one, BaseModel)), None)
+        if inner is None:
+            return None
+        model = inner
+    return model
+
+
+def _alternatives(annotation: Any) -> tuple[Any, ...]:
+    """An annotation, and those that a union of it names."""
+    return (annotation, *(annotation.__args__ if hasattr(annotation, "__args__") else ()))

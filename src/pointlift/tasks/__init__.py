@@ -1,0 +1,1 @@
+"""Tasks: what labels ask. One module per task."""

@@ -1,0 +1,1 @@
+"""Generators of streets, rooms and objects, for data without a download."""

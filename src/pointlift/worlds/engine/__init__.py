@@ -1,0 +1,1 @@
+"""What all generated worlds share: solids, rays, textures, materials, sensors, worker processes and the cache."""
