@@ -73,3 +73,15 @@ def test_both_ray_casters_make_the_same_pictures_and_scans():
     a, b = (scan(world, engine=engine) for engine in ("embree", "numpy"))
     common = len({tuple(p) for p in np.round(a.points, 4)} & {tuple(p) for p in np.round(b.points, 4)})
     assert common > 0.99 * max(len(a.points), len(b.points))
+
+
+def test_a_camera_takes_points_of_its_mount_to_its_own_frame():
+    """Whatever the origin of the points and the pose of the mount: the camera's own place is at 0."""
+    camera = ego.camera("left", SIZE)
+    origin = np.array([0.5, -1.0, 1.9])
+    matrix = camera.camera_from_points(origin)
+    np.testing.assert_allclose(matrix[:3, :3] @ (camera.pose[:3, 3] - origin) + matrix[:3, 3], 0, atol=1e-12)
+    np.testing.assert_allclose(camera.camera_from_points(), np.linalg.inv(camera.pose), atol=1e-12)
+    pose = np.eye(4)
+    pose[:3, 3] = 10.0, 20.0, 30.0
+    np.testing.assert_array_equal(camera.placed(pose).pose[:3, 3], camera.pose[:3, 3] + (10, 20, 30))
