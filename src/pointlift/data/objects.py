@@ -13,6 +13,7 @@ from pointlift.data.clouds import random_rows
 from pointlift.data.dataset import Dataset
 from pointlift.data.formats.mesh import numbers
 from pointlift.data.scene import Scene
+from pointlift.data.up import UpAxis
 from pointlift.errors import DataError
 from pointlift.files import read_bytes
 
@@ -62,7 +63,7 @@ def object_scene(
     id: str,
     path: Path,
     object_class: int,
-    up_axis: str,
+    up_axis: UpAxis,
     labels: np.ndarray | None = None,
 ) -> Scene:
     """A checked object cloud; its features are the normals, if there are any."""
@@ -74,6 +75,7 @@ def object_scene(
         id=id,
         object_class=int(object_class),
         up_axis=up_axis,
+        normal_columns=None if normals is None else (0, 1, 2),
         files=dict.fromkeys(("points", "features", "labels"), path),
     ).validate()
 

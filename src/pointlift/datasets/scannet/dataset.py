@@ -184,6 +184,7 @@ class ScanNet(Dataset):
             features[:, 3:] = features[:, 3:] @ upright[:3, :3].T
         files = {"points": path, "features": path}
         scene = Scene(points.astype(np.float32), features.astype(np.float32), id=scan.name, up_axis="z", files=files)
+        scene.normal_columns = (3, 4, 5) if self._normals else None
         self._annotate(scene, scan)
         if self._views:
             scene.views = self._scene_views(scan, upright)
