@@ -10,6 +10,7 @@ import numpy as np
 
 from pointlift.data.arrays import check_array
 from pointlift.data.boxes import moved_boxes, occupied
+from pointlift.data.normals import turned_normals
 from pointlift.data.pairs import Pairs, find_pairs
 from pointlift.data.up import UP_AXES, UpAxis, upright_rotation
 from pointlift.data.view import View
@@ -182,11 +183,8 @@ class Scene:
         if self.normal_columns is None:
             return self.features
         columns = list(self.normal_columns)
-        normals = self.features[:, columns].astype(np.float64)
-        turned = normals @ inverse
-        lengths, found = (np.linalg.norm(one, axis=1, keepdims=True) for one in (normals, turned))
         features = self.features.copy()
-        features[:, columns] = turned * np.divide(lengths, found, out=np.zeros_like(found), where=found > 0)
+        features[:, columns] = turned_normals(self.features[:, columns], inverse)
         return features
 
     def select(self, kept: np.ndarray) -> Scene:
