@@ -14,12 +14,13 @@ from pointlift import recipe as recipes
 from pointlift import run as runs
 from pointlift.commands import rehearse as rehearsal
 from pointlift.commands.predict import predict as predict
+from pointlift.data.opening import open_by_name
 from pointlift.errors import CheckpointError
 from pointlift.evaluation.base import Trial
 from pointlift.files import write_atomically
 from pointlift.progress import Progress
 from pointlift.recipe import Recipe
-from pointlift.registry import DATASETS, PROTOCOLS, STUDENTS, TEACHERS
+from pointlift.registry import PROTOCOLS, STUDENTS, TEACHERS
 from pointlift.run import Parts, Run
 from pointlift.students.base import Student
 from pointlift.teachers.pixels import PixelFeatures
@@ -164,7 +165,7 @@ def load(run: Path | str) -> Student:
 
 def dataset(name: str, root: Path | str, split: str = "train", **options: Any) -> Any:
     """A data set as a sequence of Scenes."""
-    return DATASETS.build(name, root=Path(root), split=split, **options)
+    return open_by_name(name, root=Path(root), split=split, **options)
 
 
 def teacher(name: str, **options: Any) -> Any:
