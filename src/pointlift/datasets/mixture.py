@@ -252,6 +252,10 @@ class Narrowed(Subset):
         scene = super().__getitem__(index)
         return replace(scene, features=np.ascontiguousarray(scene.features[:, self._columns]))
 
+    def epoch(self, rng: np.random.Generator) -> np.ndarray:
+        """As the data set has it."""
+        return self.scenes.epoch(rng)
+
     def prepare(self, progress: Progress | None = None) -> None:
         """Let the data set make what it makes on first use."""
         self.scenes.prepare(progress)
