@@ -19,8 +19,9 @@ from torch import Tensor, nn
 
 from pointlift.data.augmentation import PointAugmentation, augment_points
 from pointlift.data.batch import Batch
-from pointlift.data.clouds import farthest_rows, random_rows, scale_and_translate, to_unit_sphere
+from pointlift.data.clouds import farthest_rows, onto_unit_sphere, random_rows, scale_and_translate
 from pointlift.data.crops import Crop, crop_scene, draw_crop
+from pointlift.data.dataset import Dataset
 from pointlift.data.scene import Pairs, Scene, View
 from pointlift.errors import DataError, RecipeError
 from pointlift.losses.distributed import gather_rows, global_loss
@@ -249,7 +250,7 @@ class Concept(Method):
         counts["encoder"] -= output
         return counts | ({"student's output layer": output} if output else {})
 
-    def prepare(self, scenes: Sequence[Scene], progress: Progress | None = None) -> None:
+    def prepare(self, scenes: Dataset, progress: Progress | None = None) -> None:
         """Compute the teacher's targets of every image once, and the mean and deviation of the token sets."""
         self.pixel_features.teacher.to(next(self.student.parameters()).device)
         report = None if progress is None else lambda done, total: progress("teacher features", done, total)
@@ -292,9 +293,9 @@ class Concept(Method):
         cloud = scene.select(self.chosen(scene, rng))
         if view is not None and self.target == "patches":
             image = image_patches(view, self.pixel_features.dense(view), cloud.points, self.min_depth)
-        moved = scale_and_translate(to_unit_sphere(cloud.points)[0], rng, self.scale, self.shift)
+        moved = scale_and_translate(onto_unit_sphere(replace(cloud, views=[])), rng, self.scale, self.shift)
         order = torch.from_numpy(rng.permutation(self.student.groups))
-        return Sample(replace(cloud, points=moved, views=[]), target, image, order)
+        return Sample(moved, target, image, order)
 
     def _cropped(self, scene: Scene, view: View, rng: np.random.Generator) -> tuple[Scene, Crop | None]:
         """The points that a random crop of the view sees, and the crop; all points and None for the whole image."""
@@ -358,7 +359,7 @@ class Concept(Method):
     def clouds(self, scenes: Sequence[Scene]) -> Batch:
         """Scenes as they are evaluated: points drawn by the scene's id, in the unit sphere, otherwise unmoved."""
         chosen = [scene.select(self.drawn(scene)) for scene in scenes]
-        return Batch.from_scenes([replace(one, points=to_unit_sphere(one.points)[0], views=[]) for one in chosen])
+        return Batch.from_scenes([onto_unit_sphere(replace(one, views=[])) for one in chosen])
 
     def predict(self, scenes: Sequence[Scene]) -> Tensor:
         """The token sets (B, T, D) that the network expects of scenes, in the teacher's units, on the CPU.
