@@ -142,7 +142,7 @@ def _with_some_teacher(recipe: Recipe, folder: Path) -> tuple[Parts, bool]:
     return Parts(recipes.from_values(own.to_dict(), {"teacher.random": True})), True
 
 
-def _prepared(method: Method, scenes: Sequence[Scene], progress: Progress | None) -> float:
+def _prepared(method: Method, scenes: Dataset, progress: Progress | None) -> float:
     """Seconds of the work before training, such as the teacher's features of every image; it is not done again."""
     start = time.perf_counter()
     method.prepare(scenes, progress)
