@@ -27,7 +27,7 @@ class WordTeacher(Teacher):
         super().__init__()
         self.scale, self.speaks = scale, speaks
         self.dim, self.stride = 4, 1
-        self.fingerprint = fingerprint_of(self, scale=scale)
+        self.fingerprint = fingerprint_of(self, "WordTeacher", scale=scale)
         self.freeze()
 
     def embed_text(self, prompts):
@@ -262,11 +262,8 @@ def test_pca_colours_of_features_that_do_not_vary(shape: tuple[int, int]) -> Non
 
 
 def test_prompt_colours_are_those_of_the_classes_and_distinct() -> None:
-    class Data:
-        class_names = ("road", "car")
-        class_colors = ((128, 64, 128), (70, 110, 240))
-
-    colors = prompt_colors(["car", "tree", "road", *map(str, range(30))], Data)
+    known = {"road": (128, 64, 128), "car": (70, 110, 240)}
+    colors = prompt_colors(["car", "tree", "road", *map(str, range(30))], known)
     assert colors[0].tolist() == [70, 110, 240]
     assert colors[2].tolist() == [128, 64, 128]
     distances = np.linalg.norm(colors[:, None].astype(float) - colors[None], axis=2)

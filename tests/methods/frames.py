@@ -30,7 +30,7 @@ class Frames(Dataset):
 
     def __init__(self, count: int = 12, points: int = 200, views: int = 1, seed: int = 0) -> None:
         self.count, self.points, self._views, self._seed = count, points, views, seed
-        self.split = "all"
+        self.settings = {"split": "all"}
 
     @property
     def ids(self) -> list[str]:
@@ -65,6 +65,8 @@ class Frames(Dataset):
 
 class TokenTeacher(MeanColor):
     """Two tokens of an image: its mean colour, and minus twice of it plus one; dense features as `MeanColor`."""
+
+    token_shape = (2, 3)
 
     def tokens(self, images: Tensor, views: Sequence[View] | None = None) -> Tensor:
         self.images += len(images)

@@ -6,7 +6,6 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,14 +14,13 @@ import torch
 from torch import nn
 
 from pointlift import recipe as recipes
-from pointlift.data.dataset import Dataset
-from pointlift.data.scene import Scene, View
+from pointlift.data.dataset import Dataset, Subset
 from pointlift.errors import RecipeError
+from pointlift.options import option_values
 from pointlift.progress import Progress
 from pointlift.recipe import Recipe
+from pointlift.registry import TEACHERS
 from pointlift.run import Parts
-from pointlift.teachers.hub import is_here
-from pointlift.teachers.shapes import SHAPES
 from pointlift.train import fit, log
 from pointlift.train.loader import SceneOrder
 from pointlift.train.method import Method
@@ -60,7 +58,7 @@ def dry_run(recipe: Recipe, *, progress: Progress | None = None, cpu: bool = Fal
         scenes, teacher = parts.dataset(), parts.pixel_features.teacher
         epoch = SceneOrder(scenes, recipe.seed).length
         options = recipe.training.resolved(epoch)
-        few = _Few(scenes, min(len(scenes), STEPS * options.batch_size))
+        few = _few(scenes, min(len(scenes), STEPS * options.batch_size))
         student = parts.student(len(scenes.feature_names), parts.out_channels, recipe.seed)
         method = parts.method(student).to(device)
         preparing = _prepared(method, few, progress)
@@ -112,34 +110,23 @@ def table(result: dict[str, Any]) -> list[list[str]]:
     return rows
 
 
-class _Few(Dataset):
+def _few(scenes: Dataset, count: int) -> Subset:
     """Some scenes of a data set, evenly spread; made one by one where a data set makes its scenes on first use."""
-
-    def __init__(self, scenes: Sequence[Scene], count: int) -> None:
-        self._scenes = scenes
-        self._chosen = [position * len(scenes) // count for position in range(count)]
-
-    def __len__(self) -> int:
-        return len(self._chosen)
-
-    def __getitem__(self, index: int) -> Scene:  # type: ignore[override]
-        return self._scenes[self._chosen[index]]
-
-    def views(self, index: int) -> list[View]:
-        """The views of scene ``index``."""
-        views = getattr(self._scenes, "views", lambda chosen: self._scenes[chosen].views)
-        return views(self._chosen[index])
+    return Subset(scenes, [position * len(scenes) // count for position in range(count)])
 
 
 def _with_some_teacher(recipe: Recipe, folder: Path) -> tuple[Parts, bool]:
     """The recipe's parts with a cache under ``folder``, and whether its teacher is a randomly initialised stand-in."""
     own = recipes.from_values(recipe.to_dict(), {"cache.folder": str(folder / "features")})
-    source = getattr(recipe.teacher, "source", None)
-    absent = source in SHAPES and not recipe.teacher.download and not is_here(source)
-    if not absent or recipe.teacher.random:
+    kind = TEACHERS.get(recipe.teacher.name).factory
+    changed = kind.stand_in(**option_values(recipe.teacher))  # type: ignore[attr-defined]
+    if changed is None:
         return Parts(own), False
-    _log.warning("%s is not on this machine: a randomly initialised teacher of the same shape stands in", source)
-    return Parts(recipes.from_values(own.to_dict(), {"teacher.random": True})), True
+    _log.warning(
+        "the weights of the teacher %s are not on this machine: a randomly initialised one of the same shape stands in",
+        recipe.teacher.name,
+    )
+    return Parts(recipes.from_values(own.to_dict(), {f"teacher.{key}": value for key, value in changed.items()})), True
 
 
 def _prepared(method: Method, scenes: Dataset, progress: Progress | None) -> float:
@@ -151,7 +138,7 @@ def _prepared(method: Method, scenes: Dataset, progress: Progress | None) -> flo
     return seconds
 
 
-def _nothing_more(scenes: Sequence[Scene], progress: Progress | None = None) -> None:
+def _nothing_more(scenes: Dataset, progress: Progress | None = None) -> None:
     """What is left to prepare afterwards."""
 
 

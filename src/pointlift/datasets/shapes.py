@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,13 +15,13 @@ from pointlift.data.objects import NORMALS, object_scene
 from pointlift.data.options import cache_folder, image_sides, one_of, within
 from pointlift.data.scene import Scene, View
 from pointlift.errors import DataError
-from pointlift.options import DATA_ROOT
+from pointlift.options import DATA_ROOT, LOCAL
+from pointlift.progress import Progress
 from pointlift.registry import DATASETS
 from pointlift.worlds.engine.workers import make_missing
 from pointlift.worlds.shapes import frames
 from pointlift.worlds.shapes.catalogue import CATEGORIES, PARTS, PARTS_OF
 from pointlift.worlds.shapes.frames import GENERATOR_VERSION, FrameSpec
-from pointlift.worlds.street import frames as street_frames
 
 SPLITS = {"train": 40, "val": 10, "test": 20}
 """Default number of objects of each category."""
@@ -79,6 +78,7 @@ class Shapes(Dataset):
     class_colors = tuple(_HUES[label - PARTS_OF[category][0]] for label, (category, _) in enumerate(PARTS))
     object_names = CATEGORIES
     parts_of = PARTS_OF
+    labels = frozenset({"points", "parts", "objects"})
     subset_options = ("objects",)
 
     def __init__(
@@ -96,7 +96,7 @@ class Shapes(Dataset):
         views: Annotated[int, Field(ge=0, le=64)] = 4,
         image_size: tuple[Pixels, Pixels] = (160, 160),
         background: bool = True,
-        workers: Annotated[int, Field(ge=0)] | None = None,
+        workers: Annotated[Annotated[int, Field(ge=0)] | None, LOCAL] = None,
     ) -> None:
         one_of(self.name, "split", split, SPLITS)
         one_of(self.name, "kind", kind, ("objects", "frames"))
@@ -188,7 +188,7 @@ class Shapes(Dataset):
         spec, number = self._scenes[index]
         views = {one.name: one for place, one in enumerate(frames.read_views(spec)) if number in (None, place)}
         one_of(self.name, "view", view, views)
-        return street_frames.label_image(views[view])
+        return frames.label_image(views[view])
 
     def _turn(self, spec: FrameSpec) -> np.ndarray:
         """(4, 4): from the object as it was made to the object as it is given."""
@@ -198,7 +198,7 @@ class Shapes(Dataset):
             matrix[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
         return matrix
 
-    def prepare(self, progress: Callable[[str, int, int], None] | None = None) -> dict[str, Any]:
+    def prepare(self, progress: Progress | None = None) -> dict[str, Any]:
         """Make all objects that are not in the cache yet, in parallel; see `make_missing`."""
         return make_missing(self._specs, self.root, self.workers, "objects", progress, frames=max(self._views, 1))
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
 
+from pointlift.data.dataset import Dataset
 from pointlift.data.scene import Pairs, Scene
 from pointlift.errors import DataError
 from pointlift.progress import no_progress
@@ -56,8 +57,8 @@ class Trial:
     """
 
     student: Student
-    train: Sequence[Scene]
-    test: Sequence[Scene]
+    train: Dataset
+    test: Dataset
     fresh_student: Callable[[int], Student]
     pixel_features: Callable[[], PixelFeatures]
     folder: Path
@@ -71,21 +72,16 @@ class Trial:
     @property
     def class_names(self) -> tuple[str, ...]:
         """Names of the C classes; a `DataError` if there are none, or if training and test data disagree."""
-        train, test = (tuple(getattr(data, "class_names", ())) for data in (self.train, self.test))
+        train, test = self.train.class_names, self.test.class_names
         if train != test:
             raise DataError(f"the training data has the classes {train}, the test data {test}; they must be the same")
         if not test:
-            parts = getattr(self.test, "parts", None)  # of a mixture
-            advice = f"; choose one of its parts: --test-data part={next(iter(parts))}" if parts else ""
+            parts = self.test.mixed
+            advice = f"; choose one of its parts: --test-data part={parts[0]}" if parts else ""
             raise DataError(
-                f"the data set '{name_of(self.test)}' names no classes, but this protocol compares classes{advice}"
+                f"the data set '{self.test.name}' names no classes, but this protocol compares classes{advice}"
             )
         return test
-
-
-def name_of(scenes: Sequence[Scene]) -> str:
-    """The name of a data set for messages and protocols."""
-    return str(getattr(scenes, "name", type(scenes).__name__))
 
 
 def each(trial: Trial, scenes: Sequence[Scene], what: str, indices: Sequence[int] | None = None) -> Iterator[Scene]:

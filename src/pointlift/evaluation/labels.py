@@ -8,7 +8,7 @@ import numpy as np
 
 from pointlift.data.scene import Scene
 from pointlift.errors import DataError
-from pointlift.evaluation.base import Trial, each, name_of
+from pointlift.evaluation.base import Trial, each
 from pointlift.evaluation.metrics import IGNORE
 
 
@@ -37,7 +37,7 @@ def require_labels(trial: Trial) -> None:
     """Fail before the long work, with a `DataError`, if a split is empty or its first scan has no labels."""
     for split, scenes in (("training", trial.train), ("test", trial.test)):
         if len(scenes) == 0:
-            raise DataError(f"the {split} split of '{name_of(scenes)}' has no scans")
+            raise DataError(f"the {split} split of '{scenes.name}' has no scans")
         labels_of(scenes[0], split, len(trial.class_names))
 
 

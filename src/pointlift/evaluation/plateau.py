@@ -9,10 +9,10 @@ from typing import Any
 
 from torch import Tensor
 
+from pointlift.data.dataset import Subset
 from pointlift.errors import DataError
 from pointlift.evaluation.base import Trial, each
 from pointlift.evaluation.labels import labels_of
-from pointlift.evaluation.sampling import Chosen
 from pointlift.evaluation.scoring import confusion_of
 from pointlift.tasks.segmentation import Segmentation
 from pointlift.train import TrainOptions, fit
@@ -107,7 +107,7 @@ def _fit(method: Segmentation, scans: list[int], watch: Watch, steps: int, optio
     with suppress(PlateauError):
         fit(
             method,
-            Chosen(trial.train, scans),
+            Subset(trial.train, scans),
             TrainOptions(steps=steps, log_every=min(watch.budget.evaluate_every, steps), **options),
             None,
             seed=trial.seed + watch.offset,  # the cool-down goes on with other draws

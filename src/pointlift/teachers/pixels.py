@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pointlift.data.dataset import as_dataset
 from pointlift.teachers.base import Teacher
-from pointlift.teachers.cache import FeatureCache, remove_stale
+from pointlift.teachers.cache import FeatureCache
 from pointlift.teachers.images import view_features
 from pointlift.teachers.sampling import sample_features
 
@@ -100,13 +101,12 @@ class PixelFeatures:
         """
         if self.cache is None:
             raise ValueError("there is no cache to fill")
-        if self.cache.folder is not None:
-            remove_stale(self.cache.folder)
-        views_of = getattr(scenes, "views", lambda index: scenes[index].views)
+        self.cache.store.remove_stale()
+        scenes = as_dataset(scenes)
         computed = 0
         waiting: list[View] = []
         for done, index in enumerate(range(len(scenes)), start=1):
-            waiting += views_of(index)
+            waiting += scenes.views(index)
             if len(waiting) >= batch_size or done == len(scenes):
                 computed += self.cache.fill(waiting)
                 waiting = []

@@ -16,7 +16,7 @@ from pointlift.evaluation.base import Trial
 from pointlift.evaluation.labels import count_labels, majority_class, require_labels
 from pointlift.evaluation.plateau import Budget, Watch, train_to_plateau
 from pointlift.evaluation.protocol import absent_classes, describe_data, scoring_in_words, subset_in_words
-from pointlift.evaluation.sampling import ids_of, split_by_sequence, subset
+from pointlift.evaluation.sampling import split_by_sequence, subset
 from pointlift.evaluation.scoring import confusions, majority_row, scored
 from pointlift.registry import PROTOCOLS
 from pointlift.students.base import Student
@@ -128,7 +128,7 @@ def _compare(trial: Trial, fraction: float, held_out: float, budget: Budget, upd
             f"finetune: evaluate_every is {budget.evaluate_every}; it must be at most steps, {budget.steps}"
         )
     require_labels(trial)
-    scans = _scans(ids_of(trial.train), held_out, fraction)
+    scans = _scans(trial.train.ids, held_out, fraction)
     counts = count_labels(trial, scans.used)
     starts = {
         "pretrained": (copy.deepcopy(trial.student), updates.learning_rate),

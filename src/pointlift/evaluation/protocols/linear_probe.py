@@ -88,7 +88,7 @@ def linear_probe(
         network, network_in_words = random_network(trial, spread(chosen, normalization_scans))
         sources |= _baselines(trial, network, raw_mlp)
         words |= _student_in_words(network, "random network", network_in_words)
-        words |= raw_source_in_words(tuple(getattr(trial.train, "feature_names", ())))
+        words |= raw_source_in_words(trial.train.feature_names)
     results, counts = _learned_rows(trial, sources, chosen, per_scene, options)
     results["majority class"] = majority_row(trial, majority_class(counts))
     protocol = {

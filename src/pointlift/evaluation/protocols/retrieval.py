@@ -11,9 +11,10 @@ from pydantic import PositiveInt
 from torch import Tensor
 from torch.nn import functional as F
 
+from pointlift.data.dataset import Dataset
 from pointlift.data.scene import Scene
 from pointlift.errors import DataError, RecipeError
-from pointlift.evaluation.base import Trial, each, name_of
+from pointlift.evaluation.base import Trial, each
 from pointlift.evaluation.protocol import described
 from pointlift.methods.concept.method import Concept
 from pointlift.registry import PROTOCOLS
@@ -129,12 +130,11 @@ def _concept(trial: Trial, seed: int | None) -> Concept:
     return method
 
 
-def _with_image(scenes: Sequence[Scene]) -> Sequence[Scene]:
-    views_of = getattr(scenes, "views", lambda index: scenes[index].views)
-    blind = [index for index in range(len(scenes)) if not views_of(index)]
+def _with_image(scenes: Dataset) -> Dataset:
+    blind = [index for index in range(len(scenes)) if not scenes.views(index)]
     if blind or len(scenes) < 2:
         raise DataError(
-            f"retrieval needs at least two frames, each with an image; '{name_of(scenes)}' has {len(scenes)}, "
+            f"retrieval needs at least two frames, each with an image; '{scenes.name}' has {len(scenes)}, "
             f"{len(blind)} of them without"
         )
     return scenes
