@@ -27,14 +27,22 @@ def test_student_features_are_those_of_its_evaluation_mode() -> None:
     assert student.body[1].num_batches_tracked == 0
 
 
-def test_a_student_whose_output_is_not_its_head_s_is_run_twice() -> None:
-    student, scene = Oracle().eval(), World(1)[0]
+def test_both_features_of_a_student_are_one_pass() -> None:
+    passes = []
+
+    class Counted(Oracle):
+        def decoder_features(self, batch: Batch, rows: torch.Tensor | None = None) -> torch.Tensor:
+            passes.append(batch.scene_ids)
+            return super().decoder_features(batch, rows)
+
+    student, scene = Counted().eval(), World(1)[0]
     found = student_source(student, CPU, "out", "decoder")(scene)
+    assert passes == [[scene.id]]
     assert np.array_equal(found["out"].numpy(), student.features(scene))
     assert torch.equal(found["decoder"], student.decoder_features(Batch.from_scenes([scene])))
 
 
-def test_a_student_of_many_patches_is_tried_on_enough_points() -> None:
+def test_a_student_of_many_patches_has_both_features() -> None:
     many, scene = student(groups=512, points=None), Frames(points=600)[0]
     found = student_source(many, CPU, "out", "decoder")(scene)
     assert found["decoder"].shape == (600, 96)

@@ -83,18 +83,23 @@ class ToyStudent(Student):
         self.body = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU())
         self.head = nn.Linear(8, 3)
 
-    def decoder_features(self, batch: Batch) -> Tensor:
-        return self.body(torch.cat([batch.points, batch.features], dim=1))
-
-    def forward(self, batch: Batch) -> Tensor:
-        return self.head(self.decoder_features(batch))
+    def decoder_features(self, batch: Batch, rows: Tensor | None = None) -> Tensor:
+        features = self.body(torch.cat([batch.points, batch.features], dim=1))
+        return features if rows is None else features[rows]
 
 
 class Oracle(ToyStudent):
     """Its output is the colour that the image has in the point's direction, also where no camera looks."""
 
-    def forward(self, batch: Batch) -> Tensor:
-        return torch.from_numpy(COLORS[true_class(batch.points.numpy())] / 255.0).float()
+    def __init__(self) -> None:
+        super().__init__()
+        nn.init.eye_(self.head.weight)  # the head hands on the first three channels
+        nn.init.zeros_(self.head.bias)
+
+    def decoder_features(self, batch: Batch, rows: Tensor | None = None) -> Tensor:
+        colors = torch.from_numpy(COLORS[true_class(batch.points.numpy())] / 255.0).float()
+        features = torch.cat([colors, super().decoder_features(batch)[:, 3:]], dim=1)
+        return features if rows is None else features[rows]
 
 
 def fresh_student(seed: int) -> ToyStudent:

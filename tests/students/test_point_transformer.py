@@ -11,8 +11,9 @@ from torch import Tensor
 from pointlift.data.batch import Batch
 from pointlift.data.clouds import to_unit_sphere
 from pointlift.errors import DataError, PointliftError, RecipeError
+from pointlift.options import PLACE, marks
 from pointlift.registry import STUDENTS
-from pointlift.students.point_transformer import SIZES, PointTransformer, point_transformer
+from pointlift.students.point_transformer import SIZES, PointTransformer
 from pointlift.students.points import drawn_rows, random_patches, unit_spheres
 from pointlift.students.transformer import DropPath
 from tests.students.points import reference
@@ -159,7 +160,7 @@ def test_number_of_parameters(size: str, class_token: bool) -> None:
     block = 2 * c + 3 * c * c + (c * c + c) + 2 * c + (c * 4 * c + 4 * c) + (4 * c * c + c)
     expected = embedding + position + depth * block + 2 * c + (2 * c if class_token else 0) + (c * 16 + 16)
     with torch.device("meta"):
-        student = point_transformer(0, 16, size=size, class_token=class_token)
+        student = PointTransformer(0, 16, size=size, class_token=class_token)
     assert sum(parameter.numel() for parameter in student.parameters()) == expected
     if size == "base":
         assert (embedding, position, block, 12 * block) == (494_464, 50_048, 1_773_312, 21_279_744)
@@ -167,6 +168,7 @@ def test_number_of_parameters(size: str, class_token: bool) -> None:
 
 def test_is_registered_with_options() -> None:
     fields = set(STUDENTS.options("point_transformer").model_fields)
+    assert marks(STUDENTS.options("point_transformer"), "weights") == (PLACE,)
     assert fields >= {"size", "groups", "group_size", "inputs", "class_token", "drop_path", "first_centre", "weights"}
     student = STUDENTS.build("point_transformer", 0, 7, size="tiny", groups=8, group_size=6)
     assert student(batch_of(40, 50)).shape == (90, 7)
@@ -366,7 +368,7 @@ def test_without_an_output_layer_the_output_is_that_of_the_decoder() -> None:
 
 def test_training_lowers_the_loss() -> None:
     torch.manual_seed(0)
-    student, batch = point_transformer(0, 6, size="tiny", groups=32, group_size=8), batch_of(200, 150)
+    student, batch = PointTransformer(0, 6, size="tiny", groups=32, group_size=8), batch_of(200, 150)
     target = torch.stack([torch.sin(batch.points[:, i % 3] * (1 + i)) for i in range(6)], dim=1)
     optimizer = torch.optim.AdamW(student.parameters(), 3e-3)
     losses = []
