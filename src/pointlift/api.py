@@ -15,18 +15,18 @@ from pointlift import run as runs
 from pointlift.commands import rehearse as rehearsal
 from pointlift.commands.predict import predict as predict
 from pointlift.errors import CheckpointError
-from pointlift.evaluation.base import Trial
+from pointlift.evaluation.base import Trial, require_run
+from pointlift.evaluation.result import Result
 from pointlift.files import write_atomically
-from pointlift.progress import Progress
+from pointlift.progress import Progress, no_progress
 from pointlift.recipe import Recipe
-from pointlift.registry import DATASETS, PROTOCOLS, STUDENTS, TEACHERS
+from pointlift.registry import DATASETS, PROTOCOLS, STUDENTS, TASKS, TEACHERS
 from pointlift.run import Parts, Run
 from pointlift.students.base import Student
+from pointlift.tasks.base import DEFAULT
 from pointlift.teachers.pixels import PixelFeatures
 from pointlift.train import checkpoint
 from pointlift.train.method import Method
-
-_OF_POINT_FEATURES = ("zero-shot", "exemplar", "structure")  # these compare the student's output with the teacher
 
 
 def pretrain(
@@ -61,70 +61,82 @@ def _resolved(recipe: str | Path | Recipe, overrides: Mapping[str, Any] | Sequen
 
 def evaluate(
     run: Run | Path | str,
-    task: str,
+    protocol: str,
     options: Mapping[str, Any] | None = None,
     *,
+    task: str | None = None,
     data_root: Path | str | None = None,
     teacher: str | None = None,
     split: str = "val",
+    label_data: Mapping[str, Any] | None = None,
     test_data: Mapping[str, Any] | None = None,
     seed: int = 0,
     progress: Progress | None = None,
     cpu: bool = False,
-) -> dict[str, Any]:
-    """Measure a run by the protocol ``task``; the result is also written to ``evaluation/TASK.json`` in the run.
+) -> Result:
+    """Measure a run by a protocol; the result is also written to ``evaluation/PROTOCOL.json`` in the run.
 
-    With ``test_data`` the file is ``evaluation/TASK-KEY=VALUE.json``, so that it stands beside the usual result.
+    With ``test_data`` the file is ``evaluation/PROTOCOL-KEY=VALUE.json``, so that it stands beside the usual result.
 
     Args:
         run: a run folder.
-        task: a protocol's name, see ``pointlift list protocols``.
-        options: the protocol's own options.
+        protocol: its name, see ``pointlift list protocols``.
+        options: the protocol's own options, and under ``task.OPTION`` those of the task.
+        task: what is predicted, see ``pointlift list tasks``; by default segmentation.
         data_root: where the data lie now, if not where the recipe says.
         teacher: where the teacher's weights lie now, folder or hub id.
         split: the split that is measured; protocols that learn do so on the recipe's own split.
-        test_data: options in which the test data differ from the recipe's, for tests out of distribution.
+        label_data: options in which the data that give labels differ from the recipe's.
+        test_data: options in which the test data differ from those, for tests out of distribution.
         seed: of whatever the protocol draws.
         progress: called with (what, done, total).
         cpu: stay on the CPU even where there is a GPU.
     """
     run = _with_teacher(run if isinstance(run, Run) else Run(run), teacher)
-    if task in _OF_POINT_FEATURES:
-        run.require_point_features(task)
-    PROTOCOLS.checked(task, options or {})  # before any data is read or made
+    given = dict(options or {})
+    of_task = {key.removeprefix("task."): given.pop(key) for key in list(given) if key.startswith("task.")}
+    PROTOCOLS.checked(protocol, given)  # before any data is read or made
+    asked = task or DEFAULT
+    TASKS.checked(asked, of_task)
+    student = STUDENTS.get(run.recipe.student.name).factory
+    require_run(protocol, trains=run.parts.trains, has_text=True, student=student)  # type: ignore[arg-type]
     root = {"root": Path(data_root)} if data_root else {}
-    changes = dict(test_data or {})
-    train, test = run.parts.train_and_test(split, changes, **root)
-    for scenes in (train, test):
+    labels, changes = dict(label_data or {}), dict(test_data or {})
+    labelled, test = run.parts.train_and_test(split, {**labels, **changes}, **{**root, **labels})
+    pretrained = run.parts.dataset(**root) if labels else labelled
+    for scenes in {id(scenes): scenes for scenes in (pretrained, labelled, test)}.values():
         scenes.prepare(progress)
     device = torch.device("cuda" if torch.cuda.is_available() and not cpu else "cpu")
     trial = Trial(
         student=run.student().to(device),
-        train=train,
+        pretrained=pretrained,
+        labelled=labelled,
         test=test,
+        task=TASKS.build(asked, labelled, **of_task),
         fresh_student=lambda seed: run.fresh_student(seed).to(device),
         pixel_features=lambda: _pixel_features(run, device),
         embed_text=lambda prompts: run.parts.pixel_features.teacher.embed_text(prompts).cpu(),
         templates=lambda: run.parts.pixel_features.teacher.templates,
         method=lambda seed: _method(run, device, seed),
+        trains=run.parts.trains,
         folder=run.folder / "evaluation",
         device=device,
         seed=seed,
-        **({"progress": progress} if progress else {}),
+        progress=progress or no_progress,
     )
-    result = {
-        "task": task,
+    result: Result = PROTOCOLS.build(protocol, trial, **given)
+    result.run = {
         "recipe": run.recipe.name,
         "seed": run.recipe.seed,
         "checkpoint": run.checkpoint.name,
         "split": split,
+        "label_data": labels,
         "test_data": changes,
         "options": dict(options or {}),
-        "evaluation_seed": seed,
-        **PROTOCOLS.build(task, trial, **(options or {})),
     }
-    stem = "-".join([task, *(re.sub(r"[^\w.=]+", "_", f"{key}={value}") for key, value in sorted(changes.items()))])
-    write_atomically(trial.folder / f"{stem}.json", json.dumps(result, indent=1, default=str))
+    parts = [f"{key}={value}" for data in (labels, changes) for key, value in sorted(data.items())]
+    stem = "-".join([protocol, *(re.sub(r"[^\w.=]+", "_", part) for part in parts)])
+    write_atomically(trial.folder / f"{stem}.json", json.dumps(result.to_dict(), indent=1, default=str))
     return result
 
 

@@ -27,7 +27,7 @@ from pointlift.teachers.cache import FeatureCache
 from pointlift.teachers.pixels import PixelFeatures
 from pointlift.train import checkpoint, fit, log
 from pointlift.train.loop import STEP_COUNT
-from pointlift.train.method import Method
+from pointlift.train.method import Method, Trained
 from pointlift.train.options import BOOKKEEPING
 
 _log = logging.getLogger(__name__)
@@ -77,10 +77,15 @@ class Parts:
         return PixelFeatures(teacher, image_size=options.image_size, scale=options.scale, cache=cache)
 
     @property
+    def trains(self) -> Trained | None:
+        """What the recipe's method trains beside the encoder."""
+        method = METHODS.get(self.recipe.method.name).factory
+        return method.trains(**option_values(self.recipe.method))  # type: ignore[attr-defined]
+
+    @property
     def point_features(self) -> bool:
         """Whether the recipe's method trains the student's output at each point."""
-        method = METHODS.get(self.recipe.method.name).factory
-        return method.trains(**option_values(self.recipe.method)) == "points"  # type: ignore[attr-defined]
+        return self.trains == "points"
 
     @property
     def out_channels(self) -> int:

@@ -10,9 +10,10 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from pointlift.data.dataset import as_dataset
 from pointlift.data.scene import View
 from pointlift.errors import DataError
-from pointlift.evaluation.sampling import ids_of, spread
+from pointlift.evaluation.sampling import spread
 from pointlift.methods.concept.method import Concept
 from pointlift.report.pictures.drawing import Drawing
 from pointlift.report.pictures.encoder import EncoderStage
@@ -60,7 +61,7 @@ def retrieved_images(stage: EncoderStage, frames: int) -> RetrievedImages:
         DataError: there are fewer than two frames, or one is without an image.
         RecipeError: the run's method predicts no token sets.
     """
-    method, test, ids = stage.method, stage.test, ids_of(stage.test)
+    method, test, ids = stage.method, stage.test, as_dataset(stage.test).ids
     chosen = spread(range(len(test)), frames)
     asked = [test[index] for index in chosen]
     predicted = method.predict(asked)
