@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from pointlift import recipe as recipes
 from pointlift import run as runs
+from pointlift import trial
 from pointlift.commands import rehearse as rehearsal
 from pointlift.commands.predict import predict as predict
-from pointlift.errors import CheckpointError
-from pointlift.evaluation.base import Trial, require_run
 from pointlift.evaluation.result import Result
-from pointlift.files import write_atomically
-from pointlift.progress import Progress, no_progress
+from pointlift.progress import Progress
 from pointlift.recipe import Recipe
-from pointlift.registry import DATASETS, PROTOCOLS, STUDENTS, TASKS, TEACHERS
-from pointlift.run import Parts, Run
+from pointlift.registry import DATASETS, STUDENTS, TEACHERS
+from pointlift.run import Run
 from pointlift.students.base import Student
-from pointlift.tasks.base import DEFAULT
-from pointlift.teachers.pixels import PixelFeatures
-from pointlift.train import checkpoint
-from pointlift.train.method import Method
 
 
 def pretrain(
@@ -74,99 +64,38 @@ def evaluate(
     progress: Progress | None = None,
     cpu: bool = False,
 ) -> Result:
-    """Measure a run by a protocol; the result is also written to ``evaluation/PROTOCOL.json`` in the run.
+    """Measure a run by a protocol; the result is also kept in the folder ``evaluation`` of the run.
 
-    With ``test_data`` the file is ``evaluation/PROTOCOL-KEY=VALUE.json``, so that it stands beside the usual result.
+    What was pretrained on, what gives labels and what is tested may be three data sets: the data that give labels are
+    the recipe's, changed by ``label_data``, and the test data are these, changed by ``test_data``.
 
     Args:
         run: a run folder.
         protocol: its name, see ``pointlift list protocols``.
-        options: the protocol's own options, and under ``task.OPTION`` those of the task.
-        task: what is predicted, see ``pointlift list tasks``; by default segmentation.
+        options: the protocol's own options.
+        task: what is predicted, see ``pointlift list tasks``; by default semantic segmentation.
         data_root: where the data lie now, if not where the recipe says.
         teacher: where the teacher's weights lie now, folder or hub id.
         split: the split that is measured; protocols that learn do so on the recipe's own split.
-        label_data: options in which the data that give labels differ from the recipe's.
+        label_data: options in which the data that give labels differ from the recipe's, among them perhaps ``name``.
         test_data: options in which the test data differ from those, for tests out of distribution.
         seed: of whatever the protocol draws.
         progress: called with (what, done, total).
         cpu: stay on the CPU even where there is a GPU.
     """
-    run = _with_teacher(run if isinstance(run, Run) else Run(run), teacher)
-    given = dict(options or {})
-    of_task = {key.removeprefix("task."): given.pop(key) for key in list(given) if key.startswith("task.")}
-    PROTOCOLS.checked(protocol, given)  # before any data is read or made
-    asked = task or DEFAULT
-    TASKS.checked(asked, of_task)
-    student = STUDENTS.get(run.recipe.student.name).factory
-    require_run(protocol, trains=run.parts.trains, has_text=True, student=student)  # type: ignore[arg-type]
-    root = {"root": Path(data_root)} if data_root else {}
-    labels, changes = dict(label_data or {}), dict(test_data or {})
-    labelled, test = run.parts.train_and_test(split, {**labels, **changes}, **{**root, **labels})
-    pretrained = run.parts.dataset(**root) if labels else labelled
-    for scenes in {id(scenes): scenes for scenes in (pretrained, labelled, test)}.values():
-        scenes.prepare(progress)
-    device = torch.device("cuda" if torch.cuda.is_available() and not cpu else "cpu")
-    trial = Trial(
-        student=run.student().to(device),
-        pretrained=pretrained,
-        labelled=labelled,
-        test=test,
-        task=TASKS.build(asked, labelled, **of_task),
-        fresh_student=lambda seed: run.fresh_student(seed).to(device),
-        pixel_features=lambda: _pixel_features(run, device),
-        embed_text=lambda prompts: run.parts.pixel_features.teacher.embed_text(prompts).cpu(),
-        templates=lambda: run.parts.pixel_features.teacher.templates,
-        method=lambda seed: _method(run, device, seed),
-        trains=run.parts.trains,
-        folder=run.folder / "evaluation",
-        device=device,
+    return trial.evaluate(
+        (run if isinstance(run, Run) else Run(run)).with_teacher(teacher),
+        protocol,
+        options,
+        task=task,
+        split=split,
+        label_data=label_data,
+        test_data=test_data,
+        data_root=data_root,
         seed=seed,
-        progress=progress or no_progress,
+        progress=progress,
+        cpu=cpu,
     )
-    result: Result = PROTOCOLS.build(protocol, trial, **given)
-    result.run = {
-        "recipe": run.recipe.name,
-        "seed": run.recipe.seed,
-        "checkpoint": run.checkpoint.name,
-        "split": split,
-        "label_data": labels,
-        "test_data": changes,
-        "options": dict(options or {}),
-    }
-    parts = [f"{key}={value}" for data in (labels, changes) for key, value in sorted(data.items())]
-    stem = "-".join([protocol, *(re.sub(r"[^\w.=]+", "_", part) for part in parts)])
-    write_atomically(trial.folder / f"{stem}.json", json.dumps(result.to_dict(), indent=1, default=str))
-    return result
-
-
-def _with_teacher(run: Run, source: str | None) -> Run:
-    """The run itself, or one whose teacher's weights lie at ``source``."""
-    if source is None:
-        return run
-    moved = Run(run.folder)
-    moved.recipe = recipes.from_values(run.recipe.to_dict(), {"teacher.source": source})
-    moved.parts = Parts(moved.recipe)
-    return moved
-
-
-def _pixel_features(run: Run, device: torch.device) -> PixelFeatures:
-    """The run's teacher; a `CheckpointError` if it is not the one that the student learned from."""
-    features = run.parts.pixel_features
-    learned_from = checkpoint.read_state(run.checkpoint).get("teacher")
-    if learned_from not in (None, features.teacher.fingerprint):
-        raise CheckpointError(
-            f"{run.folder}: the student learned from another teacher than this {run.recipe.teacher.name} (its weights "
-            "or options differ); give the right one with --teacher"
-        )
-    features.teacher.to(device)
-    return features
-
-
-def _method(run: Run, device: torch.device, seed: int | None) -> Method:
-    """The run's trained method, or for a seed one with random weights, beside the teacher that it learned from."""
-    _pixel_features(run, device)
-    return (run.method() if seed is None else run.fresh_method(seed)).to(device)
 
 
 def load(run: Path | str) -> Student:

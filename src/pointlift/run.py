@@ -16,7 +16,7 @@ import yaml
 
 from pointlift import recipe as recipes
 from pointlift.data.opening import open_dataset
-from pointlift.errors import CheckpointError, RecipeError
+from pointlift.errors import CheckpointError
 from pointlift.files import write_atomically
 from pointlift.options import option_values
 from pointlift.progress import Progress
@@ -54,19 +54,6 @@ class Parts:
         """
         return open_dataset(self.recipe.data, **changes)
 
-    def train_and_test(self, split: str, test_data: Mapping[str, Any] | None = None, **changes: Any) -> tuple[Any, Any]:
-        """What an evaluation learns from and what it measures: the recipe's own split, and ``split``.
-
-        Args:
-            split: of the test data.
-            test_data: options in which the test data alone differ; the ``part`` of a mixture holds for both, since
-                every part has classes of its own.
-            changes: options in which both differ, such as ``root``.
-        """
-        test_data = dict(test_data or {})
-        both = changes | {key: value for key, value in test_data.items() if key == "part"}
-        return self.dataset(**both), self.dataset(**{"split": split, **both, **test_data})
-
     @cached_property
     def pixel_features(self) -> PixelFeatures:
         """The recipe's teacher behind its cache."""
@@ -78,19 +65,19 @@ class Parts:
 
     @property
     def trains(self) -> Trained | None:
-        """What the recipe's method trains beside the encoder."""
-        method = METHODS.get(self.recipe.method.name).factory
-        return method.trains(**option_values(self.recipe.method))  # type: ignore[attr-defined]
+        """What the recipe's method trains beside the encoder, see `Method.trains`."""
+        method: Any = METHODS.get(self.recipe.method.name).factory
+        return method.trains(**option_values(self.recipe.method))
 
     @property
-    def point_features(self) -> bool:
-        """Whether the recipe's method trains the student's output at each point."""
-        return self.trains == "points"
+    def student_class(self) -> type[Student]:
+        """The class of the recipe's student."""
+        return STUDENTS.get(self.recipe.student.name).factory  # type: ignore[return-value]
 
     @property
     def out_channels(self) -> int:
         """Width of the student's output at each point, that of the teacher's features; 0 where none is trained."""
-        return self.pixel_features.teacher.dim if self.point_features else 0
+        return self.pixel_features.teacher.dim if self.trains == "points" else 0
 
     def student(self, in_channels: int, out_channels: int, seed: int, *, scratch: bool = False) -> Student:
         """A student with weights drawn from ``seed``, then those of its option ``weights`` unless from ``scratch``."""
@@ -163,14 +150,14 @@ class Run:
         training = self.recipe.training
         return training.steps if training.epochs is None else int(checkpoint.read_state(self.checkpoint)[STEP_COUNT])
 
-    def require_point_features(self, purpose: str) -> None:
-        """A `RecipeError` if the run's method does not train what ``purpose`` looks at, the student's output."""
-        if not self.parts.point_features:
-            raise RecipeError(
-                f"{self.folder}: the method '{self.recipe.method.name}' trained the encoder alone, so the student has "
-                f"no features in the teacher's space and {purpose} cannot compare them; choose linear-probe, finetune "
-                "or retrieval"
-            )
+    def with_teacher(self, source: str | None) -> Run:
+        """The run itself, or one whose teacher's weights lie at ``source``."""
+        if source is None:
+            return self
+        moved = Run(self.folder)
+        moved.recipe = recipes.from_values(self.recipe.to_dict(), {"teacher.source": source})
+        moved.parts = Parts(moved.recipe)
+        return moved
 
     def metrics(self) -> list[dict[str, float]]:
         """The logged training steps."""

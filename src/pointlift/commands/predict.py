@@ -15,14 +15,14 @@ from torch.nn import functional as F
 from pointlift.data.formats.ply import write_ply
 from pointlift.data.formats.scan import read_scan, suffix_of
 from pointlift.data.scene import Scene
-from pointlift.errors import CheckpointError, RecipeError
+from pointlift.errors import RecipeError
 from pointlift.evaluation.prompts import checked_templates, embed_names
 from pointlift.evaluation.prototypes import cosines, require_width
 from pointlift.files import write_atomically
-from pointlift.options import option_values
-from pointlift.registry import DATASETS, TEACHERS
+from pointlift.registry import DATASETS
 from pointlift.run import Run
 from pointlift.train import checkpoint
+from pointlift.trial import OpenedTeacher
 
 OUT = Path("predictions")
 
@@ -68,12 +68,16 @@ def predict(
     names = None if prompts is None else _checked(prompts)
     templates = None if templates is None else checked_templates(templates)
     run = run if isinstance(run, Run) else Run(run)
-    run.require_point_features("predict")
+    if run.parts.trains != "points":
+        raise RecipeError(
+            f"{run.folder}: the method '{run.recipe.method.name}' trained the encoder alone, so the student has no "
+            "features in the teacher's space, which predict gives and compares with prompts"
+        )
     path, state = run.checkpoint, checkpoint.read_state(run.checkpoint)
     scene = read_scan(scan, state["feature_names"], intensity_scale=intensity_scale)
     student = run.student()
     if names is not None:
-        embeddings, templates = _text(run, state, names, templates)
+        embeddings, templates = _text(run, names, templates)
         require_width(student, embeddings.shape[1], "the teacher's text", "predict")
     student.to("cuda" if torch.cuda.is_available() and not cpu else "cpu")
     features = student.features(scene)
@@ -161,16 +165,9 @@ def _checked(prompts: Sequence[str] | str) -> list[str]:
     return names
 
 
-def _text(
-    run: Run, state: dict[str, Any], names: Sequence[str], templates: Sequence[str] | None
-) -> tuple[Tensor, Sequence[str]]:
+def _text(run: Run, names: Sequence[str], templates: Sequence[str] | None) -> tuple[Tensor, Sequence[str]]:
     """Unit text embeddings (C, D) float32 of the teacher that the student learned from, and the templates used."""
-    teacher = TEACHERS.get(run.recipe.teacher.name)(**option_values(run.recipe.teacher))
-    if state["teacher"] != teacher.fingerprint:
-        raise CheckpointError(
-            f"the student of {run.folder} learned from another teacher than '{run.recipe.teacher.name}' is here: its "
-            "weights or settings differ, so its prompts do not fit; use the version of pointlift that wrote the run"
-        )
+    teacher = OpenedTeacher(run, torch.device("cpu")).teacher
     templates = teacher.templates if templates is None else templates
     return F.normalize(embed_names(teacher.embed_text, names, templates), dim=1).float(), templates
 
