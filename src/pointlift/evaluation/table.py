@@ -40,12 +40,11 @@ def class_rows(result: Result, column: Column) -> tuple[list[str], list[list[str
     count = _count(result)
     body = []
     for name in contestants[0].classes if contestants else ():
-        values = [row.classes[name] for row in contestants]
-        there = [count is None or bool(one[count.key]) for one in values]
-        if any(there):
-            shown = [text(one[column.key] if is_there else None, column.unit) for one, is_there in zip(values, there)]
-            counted = [] if count is None else [text(values[0][count.key], count.unit)]
-            body.append([name, *counted, *shown])
+        found = [row.classes[name] for row in contestants]
+        values = [one[column.key] if count is None or one[count.key] else None for one in found]
+        if any(value is not None for value in values):
+            counted = [] if count is None else [text(found[0][count.key], count.unit)]
+            body.append([name, *counted, *(text(value, column.unit) for value in values)])
     heading = [] if count is None else [count.heading]
     return ["class", *heading, *(row.title for row in contestants)], body
 

@@ -92,13 +92,9 @@ def linear_probe(
         words |= raw_source_in_words(trial.labelled.feature_names)
     rows, counts = _learned_rows(trial, sources, chosen, per_scene, options)
     rows.append(majority_row(trial, majority_class(counts)))
-    used: dict[str, Any] = {
-        "points_per_scene": points_per_scene,
-        "max_points": max_points,
-        "baselines": baselines,
-        "raw_mlp": raw_mlp,
-    }
-    used |= {"classifier_epochs": classifier_epochs, "normalization_scans": normalization_scans, "fraction": fraction}
+    used: dict[str, Any] = {"fraction": fraction, "points_per_scene": points_per_scene, "max_points": max_points}
+    used |= {"classifier_epochs": classifier_epochs, "normalization_scans": normalization_scans}
+    used |= {"raw_mlp": raw_mlp, "baselines": baselines}
     used |= {key: value for key, value in asdict(options).items() if key != "epochs"}
     metric = trial.task.metric()
     return Result(
