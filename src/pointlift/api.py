@@ -11,10 +11,11 @@ from pointlift import run as runs
 from pointlift import trial
 from pointlift.commands import rehearse as rehearsal
 from pointlift.commands.predict import predict as predict
+from pointlift.data.opening import open_by_name
 from pointlift.evaluation.result import Result
 from pointlift.progress import Progress
 from pointlift.recipe import Recipe
-from pointlift.registry import DATASETS, STUDENTS, TEACHERS
+from pointlift.registry import STUDENTS, TEACHERS
 from pointlift.run import Run
 from pointlift.students.base import Student
 
@@ -105,7 +106,7 @@ def load(run: Path | str) -> Student:
 
 def dataset(name: str, root: Path | str, split: str = "train", **options: Any) -> Any:
     """A data set as a sequence of Scenes."""
-    return DATASETS.build(name, root=Path(root), split=split, **options)
+    return open_by_name(name, root=Path(root), split=split, **options)
 
 
 def teacher(name: str, **options: Any) -> Any:

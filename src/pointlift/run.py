@@ -15,6 +15,7 @@ import torch
 import yaml
 
 from pointlift import recipe as recipes
+from pointlift.data.dataset import Dataset
 from pointlift.data.opening import open_dataset
 from pointlift.errors import CheckpointError
 from pointlift.files import write_atomically
@@ -47,7 +48,7 @@ class Parts:
 
     recipe: Recipe
 
-    def dataset(self, **changes: Any) -> Any:
+    def dataset(self, **changes: Any) -> Dataset:
         """The recipe's data set, with changed options such as ``split="val"``.
 
         Options that thin out a split (a data set's ``subset_options``) hold for the recipe's own split only.
@@ -177,12 +178,11 @@ def train(
     scenes = parts.dataset()
     teacher = parts.pixel_features.teacher
     student = parts.student(len(scenes.feature_names), parts.out_channels, recipe.seed)
-    ids = getattr(scenes, "ids", None)
     state = {
         "student": {"in_channels": student.in_channels, "out_channels": student.out_channels},
         "feature_names": list(scenes.feature_names),
         "teacher": teacher.fingerprint,
-        "scenes": len(scenes) if ids is None else hashlib.sha256("\n".join(ids).encode()).hexdigest()[:16],
+        "scenes": hashlib.sha256("\n".join(scenes.ids).encode()).hexdigest()[:16],
     }
     method = parts.method(student)
     for report in (getattr(student, "loaded", None), _counted(method)):

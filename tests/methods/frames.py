@@ -31,7 +31,7 @@ class Frames(Dataset):
 
     def __init__(self, count: int = 12, points: int = 200, views: int = 1, seed: int = 0) -> None:
         self.count, self.points, self._views, self._seed = count, points, views, seed
-        self.split = "all"
+        self.settings = {"split": "all"}
 
     @property
     def ids(self) -> list[str]:

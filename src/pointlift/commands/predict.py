@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from pointlift.data.dataset import Dataset
 from pointlift.data.formats.ply import write_ply
 from pointlift.data.formats.scan import read_scan, suffix_of
 from pointlift.data.scene import Scene
@@ -86,7 +87,7 @@ def predict(
     if names is None:
         found = _write_features(target, scene, features)
     else:
-        colors = prompt_colors(names, DATASETS.get(run.recipe.data.name))
+        colors = prompt_colors(names, _class_colors(run))
         found = _write_labels(target, scene, cosines(torch.from_numpy(features), embeddings), names, colors, scores)
         found["templates"] = list(templates or ())
     return {
@@ -140,9 +141,9 @@ def pca_colors(features: np.ndarray) -> tuple[np.ndarray, float]:
     return colors, float(variances[::-1][:3].sum() / total) if total > 1e-12 else 0.0
 
 
-def prompt_colors(names: Sequence[str], dataset: Any = None) -> np.ndarray:
-    """A colour (C, 3) uint8 for each prompt: that of the data set's class of this name, else the most different one."""
-    known = dict(zip(getattr(dataset, "class_names", ()), getattr(dataset, "class_colors", ()), strict=False))
+def prompt_colors(names: Sequence[str], known: Mapping[str, Sequence[int]] | None = None) -> np.ndarray:
+    """A colour (C, 3) uint8 for each prompt: that of the ``known`` class of this name, else the most different one."""
+    known = known or {}
     levels = np.linspace(40, 240, 6)
     grid = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), axis=-1).reshape(-1, 3)
     taken = [np.array(known[name], float) for name in names if name in known] + [np.zeros(3), np.full(3, 255.0)]
@@ -153,6 +154,12 @@ def prompt_colors(names: Sequence[str], dataset: Any = None) -> np.ndarray:
             taken.append(grid[distances.argmax()])
         colors[row] = known.get(name, taken[-1])
     return colors
+
+
+def _class_colors(run: Run) -> dict[str, tuple[int, int, int]]:
+    """Colours of the classes that the run's data set has whatever it is opened with."""
+    kind: type[Dataset] = DATASETS.get(run.recipe.data.name).factory  # type: ignore[assignment]
+    return dict(zip(kind.class_names, kind.class_colors or (), strict=False))
 
 
 def _checked(prompts: Sequence[str] | str) -> list[str]:

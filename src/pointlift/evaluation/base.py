@@ -136,8 +136,7 @@ def unmet_by_data(needs: Iterable[Need], task: Task, labelled: Dataset, test: Da
     if ours != theirs:
         return f"the data that give labels have the classes {ours}, the test data {theirs}; they must be the same"
     if not theirs:
-        parts = getattr(test, "parts", None)  # of a mixture
-        advice = f"; choose one of its parts: --test-data part={next(iter(parts))}" if parts else ""
+        advice = f"; choose one of its parts: --test-data part={test.mixed[0]}" if test.mixed else ""
         return f"the data set '{test.name}' names no classes, but this protocol compares classes{advice}"
     for data, flag in ((labelled, "--label-data"), (test, "--test-data")):
         if task.labels not in data.labels:

@@ -57,8 +57,5 @@ def absent_classes(trial: Trial, counts: np.ndarray) -> dict[str, Any]:
 
 
 def described(scenes: Dataset) -> dict[str, Any]:
-    """A data set in words: its name, how many scans it has, and its options but for where it lies."""
-    simple = (str, int, float, bool, tuple, list, type(None))
-    own = {key: value for key, value in vars(scenes).items() if not key.startswith("_") and isinstance(value, simple)}
-    own = {key: value for key, value in own.items() if key not in ("name", "root")}
-    return {"data set": scenes.name, "scans": len(scenes), **own}
+    """A data set: its name, how many scans it has, and the options that it was opened with, but for where it lies."""
+    return {"data set": scenes.name, "scans": len(scenes), **scenes.settings}

@@ -16,6 +16,7 @@ from pydantic import Field
 
 from pointlift.data.augmentation import ImageAugmentation, PointAugmentation, augment_image, augment_points
 from pointlift.data.batch import Batch
+from pointlift.data.dataset import Dataset
 from pointlift.data.scene import Pairs, Scene, View
 from pointlift.errors import DataError, RecipeError
 from pointlift.losses.distributed import global_loss, permuted_rows
@@ -123,7 +124,7 @@ class PointPixel(Method):
         """The frozen teacher behind its cache."""
         return self._pixel_features[0]
 
-    def prepare(self, scenes: Sequence[Scene], progress: Progress | None = None) -> None:
+    def prepare(self, scenes: Dataset, progress: Progress | None = None) -> None:
         """Compute the teacher's features of every image once, if they are cached."""
         self.pixel_features.teacher.to(next(self.student.parameters()).device)
         _require_images(scenes, self.pixel_features.teacher, progress)
@@ -133,7 +134,7 @@ class PointPixel(Method):
             report = None if progress is None else lambda done, total: progress("teacher features", done, total)
             self.pixel_features.precompute(scenes, report)
 
-    def _require_words(self, scenes: Sequence[Scene]) -> None:
+    def _require_words(self, scenes: Dataset) -> None:
         """A `DataError` if files say nothing of any point in the first few scenes: no loss would ever tell."""
         asked = [scenes[index] for index in range(min(len(scenes), _ASKED))]
         pairs = (scene.pairs(min_depth=self.min_depth, occlusion=self.occlusion) for scene in asked)
@@ -213,20 +214,16 @@ def _joined(pairs: Sequence[Pairs], views: Sequence[int] | None = None) -> Pairs
     return Pairs(*(np.concatenate(parts) for parts in zip(*moved, strict=True)))
 
 
-def _require_images(scenes: Sequence[Scene], teacher: Teacher, progress: Progress | None) -> None:
-    """Say before the first step, if no points need be read for it, which scenes have no image and which files lack."""
-    views, ids = getattr(scenes, "views", None), getattr(scenes, "ids", None)
-    if views is None or ids is None:
-        return
-    images = views if teacher.reads_files else getattr(scenes, "image_paths", views)
+def _require_images(scenes: Dataset, teacher: Teacher, progress: Progress | None) -> None:
+    """Say before the first step which scenes have no image, and which of a teacher's files are not there."""
+    ids = scenes.ids
     seen: list[View] = []
     blind = []
     for index, name in enumerate(ids):
-        own = images(index)
-        if not own:
+        views = scenes.views(index) if teacher.reads_files else []
+        if not (views or scenes.image_paths(index)):
             blind.append(name)
-        if teacher.reads_files:
-            seen += own
+        seen += views
         if progress is not None:
             progress("images", index + 1, len(ids))
     if blind:

@@ -21,6 +21,7 @@ from pointlift.data.augmentation import PointAugmentation, augment_points
 from pointlift.data.batch import Batch
 from pointlift.data.clouds import farthest_rows, random_rows, scale_and_translate, to_unit_sphere
 from pointlift.data.crops import Crop, crop_scene, draw_crop
+from pointlift.data.dataset import Dataset
 from pointlift.data.scene import Pairs, Scene, View
 from pointlift.errors import DataError, RecipeError
 from pointlift.losses.distributed import gather_rows, global_loss
@@ -249,7 +250,7 @@ class Concept(Method):
         counts["encoder"] -= output
         return counts | ({"student's output layer": output} if output else {})
 
-    def prepare(self, scenes: Sequence[Scene], progress: Progress | None = None) -> None:
+    def prepare(self, scenes: Dataset, progress: Progress | None = None) -> None:
         """Compute the teacher's targets of every image once, and the mean and deviation of the token sets."""
         self.pixel_features.teacher.to(next(self.student.parameters()).device)
         report = None if progress is None else lambda done, total: progress("teacher features", done, total)

@@ -58,7 +58,7 @@ class Stage:
     @property
     def names(self) -> tuple[str, ...]:
         """The classes."""
-        return tuple(getattr(self.trial.test, "class_names", ()))
+        return self.trial.test.class_names
 
     def output(self, subject: Subject, scene: Scene) -> Tensor:
         """The subject's features (N, D)."""
@@ -125,7 +125,7 @@ def open_stage(
         task=task,
         classify=classifier(tasks[task].get("task") or task, protocol, trial) if task else None,
         visibility=visibility_of(protocol, own_rule),
-        palette=class_colors(tuple(getattr(test, "class_names", ())), getattr(test, "class_colors", None)),
+        palette=class_colors(test.class_names, test.class_colors),
     )
 
 
