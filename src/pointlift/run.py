@@ -7,13 +7,14 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
 
+from pointlift import losses
 from pointlift import recipe as recipes
 from pointlift.data.dataset import Dataset
 from pointlift.data.opening import open_dataset
@@ -22,7 +23,7 @@ from pointlift.files import write_atomically
 from pointlift.options import option_values
 from pointlift.progress import Progress
 from pointlift.recipe import Recipe
-from pointlift.registry import LOSSES, METHODS, STUDENTS, TEACHERS
+from pointlift.registry import METHODS, STUDENTS, TEACHERS
 from pointlift.students.base import Student
 from pointlift.teachers.cache import FeatureCache
 from pointlift.teachers.pixels import PixelFeatures
@@ -91,7 +92,7 @@ class Parts:
 
     def method(self, student: Student, seed: int | None = None) -> Method:
         """The recipe's method around ``student``; what it trains beside it is drawn from ``seed``, the recipe's own."""
-        loss = partial(LOSSES.get(self.recipe.loss.name), **option_values(self.recipe.loss))
+        loss = losses.build(self.recipe.loss.name, **option_values(self.recipe.loss))
         options = option_values(self.recipe.method)
         build = METHODS.get(self.recipe.method.name)
         features = self.pixel_features
@@ -185,7 +186,7 @@ def train(
         "scenes": hashlib.sha256("\n".join(scenes.ids).encode()).hexdigest()[:16],
     }
     method = parts.method(student)
-    for report in (getattr(student, "loaded", None), _counted(method)):
+    for report in (student.loaded, _counted(method)):
         if report:
             _log.info("%s", report)
     _claim(folder, recipe)  # after all that a mistake in the recipe can break, so that mending it is no other recipe

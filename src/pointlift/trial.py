@@ -189,7 +189,10 @@ def evaluate(
         "options": given,
         "evaluation_seed": seed,
     }
-    write_atomically(trial.folder / f"{result_name(protocol, result.task, result.run)}.json", json.dumps(result.to_dict(), indent=1, default=str))
+    write_atomically(
+        trial.folder / f"{result_name(protocol, result.task, result.run)}.json",
+        json.dumps(result.to_dict(), indent=1, default=str),
+    )
     return result
 
 

@@ -33,8 +33,7 @@ def student_source(student: Student, device: torch.device, output: str, decoder:
     def features(scene: Scene) -> dict[str, Tensor]:
         with evaluating(student):
             before = student.decoder_features(Batch.from_scenes([scene]).to(device))
-            after = student.head(before)  # type: ignore[operator]
-            return {output: after.float().cpu(), decoder: before.float().cpu()}
+            return {output: student.head(before).float().cpu(), decoder: before.float().cpu()}
 
     return features
 
