@@ -48,8 +48,7 @@ class Clouds(Dataset):
         points = (rng.normal(size=(self._points, 3)) * extent + centre).astype(np.float32)
         return Scene(
             points,
-            np.full((self._points, 1), index % 2, np.float32)
-            + rng.normal(0, 0.1, (self._points, 1)).astype(np.float32),
+            (index % 2 + rng.normal(0, 0.1, (self._points, 1))).astype(np.float32),
             id=self.ids[index],
             object_class=index % 2,
             boxes=np.array([[*centre, 1, 1, 1, 0]]),
