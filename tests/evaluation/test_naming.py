@@ -40,7 +40,9 @@ def test_other_data_have_another_name() -> None:
     names = [named(**run) for run in runs]
     for (one, a), (other, b) in combinations(zip(names, runs, strict=True), 2):
         assert one != other or a == b
-    assert all(len(name) <= 120 and set(name) <= {*string.ascii_letters, *string.digits, *"-=[],._%~"} for name in names)
+    assert all(
+        len(name) <= 120 and set(name) <= {*string.ascii_letters, *string.digits, *"-=[],._%~"} for name in names
+    )
 
 
 def test_another_task_is_another_result() -> None:

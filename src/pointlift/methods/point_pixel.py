@@ -19,6 +19,7 @@ from pointlift.data.batch import Batch
 from pointlift.data.scene import Pairs, Scene, View
 from pointlift.errors import DataError, RecipeError
 from pointlift.losses.distributed import global_loss, permuted_rows
+from pointlift.options import Control
 from pointlift.progress import Progress
 from pointlift.registry import METHODS
 from pointlift.students.base import Student
@@ -63,6 +64,9 @@ class PairBatch:
         )
 
 
+SHUFFLED_PAIRS = Control("pairs shuffled", "shuffled pairs give each point the feature of a pixel of another image")
+
+
 @METHODS.register("point_pixel")
 class PointPixel(Method):
     """Distil a frozen image teacher into a point network through point-pixel pairs.
@@ -93,7 +97,7 @@ class PointPixel(Method):
         pairs_per_scene: Annotated[int, Field(ge=1)] = 1024,
         min_depth: Annotated[float, Field(gt=0)] = 1.0,
         occlusion: Annotated[float, Field(gt=0)] | None = None,
-        shuffle_pairs: bool = False,
+        shuffle_pairs: Annotated[bool, SHUFFLED_PAIRS] = False,
         views_per_scene: Annotated[int, Field(ge=1)] | None = None,
     ) -> None:
         super().__init__()
