@@ -33,7 +33,7 @@ def result_name(protocol: str, task: str | None, run: Mapping[str, Any]) -> str:
     if run.get("split", USUAL_SPLIT) != USUAL_SPLIT:
         items["split"] = run["split"]
     items |= {f"label.{key}": value for key, value in sorted((run.get("label_data") or {}).items())}
-    items |= {key: value for key, value in sorted((run.get("test_data") or {}).items())}
+    items |= dict(sorted((run.get("test_data") or {}).items()))
     name = "-".join([first, *(f"{key}={_as_text(value)}" for key, value in items.items())])
     if len(name) <= _LONGEST:
         return name
