@@ -179,7 +179,7 @@ def demo(
             out, seeds=seeds, controls=controls, overrides=set_ or [], progress=progress, cpu=cpu
         )
     if as_json:
-        print_json(summary)
+        print_json(summary.to_dict())
         return
     for title, heading, body in demonstration.tables(summary):
         print_table(title, heading, body)
@@ -265,12 +265,12 @@ def check(
     """
     from pointlift.commands.check import check as run_check
     from pointlift.commands.check import tables
+    from pointlift.data.opening import open_by_name
     from pointlift.recipe import parse_overrides
-    from pointlift.registry import DATASETS
 
     options = {"split": split, **({"root": data_root} if data_root else {}), **parse_overrides(set_ or [])}
     with progress_shown() as progress:
-        report = run_check(DATASETS.build(data, **options), limit=limit, out=out, progress=progress)
+        report = run_check(open_by_name(data, **options), limit=limit, out=out, progress=progress)
     if as_json:
         print_json(report)
         return

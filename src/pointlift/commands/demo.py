@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,9 @@ from pointlift import api
 from pointlift.files import write_atomically
 from pointlift.progress import Progress
 from pointlift.report import report, summarise
-from pointlift.report.tables import all_tables, to_text
+from pointlift.report.cells import to_text
+from pointlift.report.summary import Summary
+from pointlift.report.tables import all_tables
 from pointlift.run import Run
 
 RECIPES = ("street-relational", "street-contrastive", "street-similarity")
@@ -32,7 +34,7 @@ def demo(
     overrides: Sequence[str] = (),
     progress: Progress | None = None,
     cpu: bool = False,
-) -> dict[str, Any]:
+) -> Summary:
     """Distil the embedded teacher on embedded streets with each loss, evaluate, and write the report.
 
     Everything is kept under ``out``: generated streets, teacher features, ``runs/``, ``results.json``, ``report.html``,
@@ -66,7 +68,7 @@ def demo(
                     api.evaluate(run, task, options, split=SPLIT, progress=say, cpu=cpu)
             runs.append(run)
     summary = summarise(runs)
-    write_atomically(out / "results.json", json.dumps(summary, indent=1))
+    write_atomically(out / "results.json", json.dumps(summary.to_dict(), indent=1))
     _write_scan(runs[0], out / "scan.bin")
     report(runs, out / "report.html", title="pointlift on embedded streets", progress=progress, cpu=cpu)
     return summary
@@ -87,9 +89,9 @@ def tasks(first: bool) -> dict[str, dict[str, Any]]:
     }
 
 
-def tables(summary: Mapping[str, Any]) -> list[tuple[str, list[str], list[list[str]]]]:
+def tables(summary: Summary) -> list[tuple[str, list[str], list[list[str]]]]:
     """What the demo found, as tables to print: (title, heading, rows)."""
-    return [(title, *to_text(table)) for title, table in all_tables(summary) if "per class" not in title]
+    return [(title, *to_text(table)) for title, table in all_tables(summary, brief=True)]
 
 
 def _is_measured(run: Run, task: str, options: dict[str, Any]) -> bool:

@@ -9,7 +9,7 @@ import yaml
 
 from pointlift import recipe as recipes
 from pointlift.errors import PointliftError
-from pointlift.evaluation.naming import USUAL_SPLIT, USUAL_TASK
+from pointlift.evaluation.naming import USUAL_SPLIT
 from pointlift.options import Place, marked
 from pointlift.recipe import Recipe
 from pointlift.registry import DATASETS
@@ -18,6 +18,7 @@ from pointlift.report.portable import portable
 from pointlift.report.results import as_yaml
 from pointlift.report.summary import Group, Measured
 from pointlift.run import Run, flat
+from pointlift.tasks.base import DEFAULT
 
 
 def commands(group: Group) -> list[str]:
@@ -75,7 +76,7 @@ def _as_shipped(run: Run) -> tuple[str, dict[str, Any]]:
 def _options(measured: Measured, data: str) -> str:
     """Task, split, seed, data and options with which a result was measured."""
     run = measured.run
-    said = f" --task {measured.task}" if measured.task not in (None, USUAL_TASK) else ""
+    said = f" --task {measured.task}" if measured.task not in (None, DEFAULT) else ""
     said += "".join(f" --set {key}={_quoted(value)}" for key, value in (run.get("options") or {}).items())
     said += f" --split {run['split']}" if run.get("split") not in (None, USUAL_SPLIT) else ""
     for flag in ("label_data", "test_data"):

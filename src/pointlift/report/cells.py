@@ -120,14 +120,20 @@ def mark_best(lines: Sequence[Line], columns: Sequence[Column | None]) -> None:
         if column is None or column.better is None:
             continue
         sign = 1 if column.better == "higher" else -1
-        cells = [line.cells[place] for line in lines]
-        known = [
-            (sign * one.value.mean, one.value.std, one) for one in cells if one.value and one.value.std is not None
-        ]
-        if len(known) < 2 or len(known) < len(cells):
+        known = [one for one in (line.cells[place] for line in lines) if _spread(one) is not None]
+        if len(known) < 2 or len(known) < len(lines):
             continue
-        (first, spread, best), (second, other, _) = sorted(known, key=lambda one: -one[0])[:2]
-        best.best = first - second > spread + other
+        first, second = sorted(known, key=lambda one: -sign * _mean(one))[:2]
+        ahead = sign * (_mean(first) - _mean(second))
+        first.best = ahead > (_spread(first) or 0.0) + (_spread(second) or 0.0)
+
+
+def _mean(one: Cell) -> float:
+    return one.value.mean if one.value and one.value.mean is not None else 0.0
+
+
+def _spread(one: Cell) -> float | None:
+    return one.value.std if one.value else None
 
 
 def to_text(table: Table, mark: str = "") -> tuple[list[str], list[list[str]]]:

@@ -46,7 +46,7 @@ def _alike(runs: Sequence[Run]) -> list[list[Run]]:
     by_recipe: dict[str, list[Run]] = {}
     for run in runs:
         by_recipe.setdefault(json.dumps(recipe_values(run), sort_keys=True), []).append(run)
-    found = []
+    found: list[list[Run]] = []
     for members in by_recipe.values():
         weights = [_learned_from(run) for run in members]
         known = next(filter(None, weights), None)  # a run that has just begun does not know

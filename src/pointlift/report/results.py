@@ -10,9 +10,11 @@ from typing import Any
 import yaml
 
 from pointlift.errors import DataError
-from pointlift.evaluation.naming import USUAL_TASK, result_name
+from pointlift.evaluation import legacy
+from pointlift.evaluation.naming import result_name
 from pointlift.evaluation.result import Result
 from pointlift.run import Run
+from pointlift.tasks.base import DEFAULT
 
 
 def results_of(run: Run) -> dict[str, Result]:
@@ -38,7 +40,7 @@ def read(path: Path) -> Result:
         values = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: the result cannot be read ({error}); evaluate the run again") from error
-    return Result.from_dict(values, str(path))
+    return legacy.read(values, str(path))
 
 
 def spoken(protocol: str, task: str | None, run: Mapping[str, Any], split: bool = False) -> str:
@@ -50,7 +52,7 @@ def spoken(protocol: str, task: str | None, run: Mapping[str, Any], split: bool 
         run: of a `Result`.
         split: whether to name the split that was measured.
     """
-    said = [] if task in (None, USUAL_TASK) else [str(task)]
+    said = [] if task in (None, DEFAULT) else [str(task)]
     said += [f"{run['split']} split"] if split and "split" in run else []
     said += [f"labels: {_option(key, value)}" for key, value in sorted((run.get("label_data") or {}).items())]
     said += [_option(key, value) for key, value in sorted((run.get("test_data") or {}).items())]

@@ -9,6 +9,7 @@ from typing import Any
 
 from pointlift.evaluation.result import Column, Role
 from pointlift.run import Run
+from pointlift.train.method import Trained
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,11 @@ class Group:
     runs: list[str]
     results: dict[str, Measured]
     members: list[Run] = field(repr=False)
+
+    @property
+    def trains(self) -> Trained | None:
+        """What the method trained beside the encoder, see `Method.trains`."""
+        return self.members[0].parts.trains
 
 
 @dataclass

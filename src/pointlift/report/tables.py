@@ -76,9 +76,9 @@ def in_full(summary: Summary, name: str) -> Table:
     sections = []
     for subset in dict.fromkeys(["", *(row.subset for one in measured for row in one.rows)]):
         place = f", {subset}" if subset else ""
-        for wanted, role in ((False, "student"), (True, "control")):
-            lines = _student_lines([one for one in having if bool(one[1].control) is wanted], name, subset, columns)
-            sections.append(Section(SECTIONS[role] + place, lines))
+        for said, is_control in ((SECTIONS["student"], False), (SECTIONS["control"], True)):
+            members = [one for one in having if bool(one[1].control) is is_control]
+            sections.append(Section(said + place, _student_lines(members, name, subset, columns)))
         for role in REFERENCES:
             lines = _reference_lines(having, name, role, subset, columns)
             sections.append(Section(SECTIONS[role] + place, lines, plain=False))

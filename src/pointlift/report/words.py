@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pointlift.evaluation.result import Column
-from pointlift.options import controls, option_values
-from pointlift.registry import METHODS, PROTOCOLS
+from pointlift.options import controls
+from pointlift.registry import PROTOCOLS
 from pointlift.report import tables
 from pointlift.report.cells import cell
 from pointlift.report.summary import Group, Statistic, Summary
-from pointlift.train.method import Trained
 
 
 @dataclass(frozen=True)
@@ -57,20 +56,13 @@ def about(protocol: str) -> str:
     return PROTOCOLS.summary(protocol) if protocol in PROTOCOLS.names() else ""
 
 
-def trained(group: Group) -> Trained | None:
-    """What a group's method trains beside the encoder, see `Method.trains`."""
-    method = group.members[0].recipe.method
-    found: Trained | None = METHODS.get(method.name).factory.trains(**option_values(method))  # type: ignore[attr-defined]
-    return found
-
-
 def _what(groups: Sequence[Group]) -> str:
     def all_of(values: Sequence[str]) -> str:
         return joined(list(dict.fromkeys(values)))
 
     student, data = all_of([group.student for group in groups]), all_of([group.data for group in groups])
     teacher = all_of([group.teacher for group in groups])
-    kinds = {trained(group) for group in groups}
+    kinds = {group.trains for group in groups}
     if kinds == {"points"}:
         return (
             f"The 3D network {student} learned to give each point of the data set {data} a feature as the frozen image "

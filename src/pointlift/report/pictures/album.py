@@ -18,7 +18,6 @@ from pointlift.report.pictures.mistakes import Mistakes, find_mistakes
 from pointlift.report.pictures.retrieved import RetrievedImages, retrieved_images
 from pointlift.report.pictures.stage import Asked, open_stage
 from pointlift.report.summary import Group, Summary
-from pointlift.report.words import trained
 
 PICTURED = 4
 """Recipes that are shown in pictures, at most."""
@@ -67,7 +66,8 @@ def album(summary: Summary, asked: Asked) -> Album:
         return pictures, find_mistakes(stage, shown.index(_best(shown)), asked.progress)
 
     made, missing = _or_reason(make)
-    return Album(*(made or (None, None)), missing, encoder)
+    pictures, mistakes = made or (None, None)
+    return Album(pictures, mistakes, missing, encoder)
 
 
 def _alike(summary: Summary) -> list[Group]:
@@ -76,7 +76,7 @@ def _alike(summary: Summary) -> list[Group]:
     def basis(group: Group) -> dict[str, Any]:
         return {key: value for key, value in group.recipe.items() if key.startswith(("data.", "teacher.", "cache."))}
 
-    able = [group for group in summary.groups if trained(group) == "points"]
+    able = [group for group in summary.groups if group.trains == "points"]
     proper = [group for group in able if not group.control] or able
     return [group for group in proper if basis(group) == basis(proper[0])][:PICTURED]
 
@@ -96,17 +96,17 @@ def _best(shown: list[Group]) -> Group:
 
 def _encoder(summary: Summary, asked: Asked) -> EncoderAlbum | None:
     """Pictures of one run whose student has no features in the teacher's space; None if there is no such run."""
-    able = [group for group in summary.groups if trained(group) != "points"]
+    able = [group for group in summary.groups if group.trains != "points"]
     if not able:
         return None
-    group = min(able, key=lambda group: (group.control is not None, trained(group) != "tokens", not _concepts(group)))
+    group = min(able, key=lambda group: (group.control is not None, group.trains != "tokens", not _concepts(group)))
     run = group.members[0]
     name = f"{group.label if len(summary.groups) > 1 else group.name}, seed {run.recipe.seed}"
     stage, missing = _or_reason(lambda: open_encoder(run, group.results, asked))
     if stage is None:
         return EncoderAlbum(name, missing=missing)
     pictures, missing = _or_reason(lambda: encoder_gallery(stage, asked.scenes))
-    if trained(group) != "tokens":
+    if group.trains != "tokens":
         return EncoderAlbum(name, pictures, missing)
     return EncoderAlbum(name, pictures, missing, *_or_reason(lambda: retrieved_images(stage, QUERIES * asked.scenes)))
 

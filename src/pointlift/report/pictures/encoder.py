@@ -81,8 +81,8 @@ def open_encoder(run: Run, results: Mapping[str, Measured], asked: Asked) -> Enc
     Raises:
         PointliftError: the data, the teacher or the checkpoint cannot be read, or the method has no encoder of patches.
     """
-    own = own_results(results)
-    whole = [one for one in own if "method" in PROTOCOLS.get(one.protocol).declared["needs"]]
+    own = own_results(results.values())
+    whole = [one for one in own if "tokens" in PROTOCOLS.get(one.protocol).declared["needs"]]
     trial = opened(run, next(iter(whole + own), None), asked)
     assert trial.method is not None
     method = trial.method(None)

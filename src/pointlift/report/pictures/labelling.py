@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from pointlift.errors import DataError
@@ -14,13 +14,13 @@ from pointlift.registry import PROTOCOLS
 from pointlift.report.summary import Measured
 
 
-def own_results(results: Mapping[str, Measured]) -> list[Measured]:
+def own_results(results: Iterable[Measured]) -> list[Measured]:
     """The results on the recipe's own kind of data; of a mixture, a result on one of its parts is one."""
 
     def is_own(run: Mapping[str, Any]) -> bool:
         return not run.get("label_data") and set(run.get("test_data") or {}) <= {"part"}
 
-    return [measured for measured in results.values() if is_own(measured.run)]
+    return [measured for measured in results if is_own(measured.run)]
 
 
 def labelling_result(results: Mapping[str, Measured]) -> Measured | None:
@@ -28,7 +28,7 @@ def labelling_result(results: Mapping[str, Measured]) -> Measured | None:
 
     Prompts are preferred to examples; None if there is no such result on the recipe's own kind of data.
     """
-    able = [measured for measured in own_results(results) if _classifier_of(measured.protocol)]
+    able = [measured for measured in own_results(results.values()) if _classifier_of(measured.protocol)]
     return min(
         able, key=lambda measured: "text" not in PROTOCOLS.get(measured.protocol).declared["needs"], default=None
     )

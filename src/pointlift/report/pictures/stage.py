@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from pointlift import recipe as recipes
 from pointlift.data.dataset import Dataset
 from pointlift.data.scene import Scene, View
-from pointlift.errors import CheckpointError, DataError
+from pointlift.errors import DataError
 from pointlift.evaluation.base import Trial
 from pointlift.evaluation.features import student_output
+from pointlift.evaluation.naming import USUAL_SPLIT
 from pointlift.evaluation.prototypes import Classify
 from pointlift.evaluation.visibility import Visibility, visible_features
 from pointlift.methods.point_pixel import PointPixel
@@ -25,10 +24,10 @@ from pointlift.registry import METHODS
 from pointlift.report.pictures.colors import class_colors
 from pointlift.report.pictures.labelling import classifier, labelling_result, visibility_of
 from pointlift.report.summary import Group, Measured
-from pointlift.run import Parts, Run
+from pointlift.run import Run
 from pointlift.students.base import Student
 from pointlift.teachers.pixels import PixelFeatures
-from pointlift.train import checkpoint
+from pointlift.trial import open_trial
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ class Stage:
     @property
     def test(self) -> Dataset:
         """The scans that are pictured."""
-        return self.trial.test  # type: ignore[return-value]
+        return self.trial.test
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -125,61 +124,31 @@ def open_stage(groups: Sequence[Group], asked: Asked) -> Stage:
         classify=classify,
         unclassified=unclassified,
         visibility=visibility_of(shown.settings if shown else {}, _own_visibility(first.members[0])),
-        palette=class_colors(trial.test.class_names, trial.test.class_colors),  # type: ignore[attr-defined]
+        palette=class_colors(trial.test.class_names, trial.test.class_colors),
     )
 
 
 def opened(run: Run, shown: Measured | None, asked: Asked) -> Trial:
     """A run as a protocol is given it, on the data that ``shown`` was measured on, else on the split ``val``.
 
-    The one place where a page opens a run. TO BE REPLACED by `pointlift.trial.open_trial`, which does the same.
-
     Raises:
         PointliftError: data, teacher or checkpoint cannot be read, the teacher is another, or the split is empty.
     """
-    if asked.teacher is not None:
-        moved = Run(run.folder)
-        moved.recipe = recipes.from_values(run.recipe.to_dict(), {"teacher.source": asked.teacher})
-        moved.parts = Parts(moved.recipe)
-        run = moved
-    device = torch.device("cuda" if torch.cuda.is_available() and not asked.cpu else "cpu")
     measured_on = shown.run if shown else {}
-    split = measured_on.get("split") or "val"
-    root = {} if asked.data_root is None else {"root": asked.data_root}
     part = {key: value for key, value in (measured_on.get("test_data") or {}).items() if key == "part"}
-    train, test = run.parts.train_and_test(split, part, **root)
-    if len(test) == 0:
-        raise DataError(f"the split '{split}' of the data set '{run.recipe.data.name}' has no scans")
-    test.prepare(asked.progress)
-    return Trial(
-        student=run.student().to(device),
-        train=train,
-        test=test,
-        fresh_student=lambda seed: run.fresh_student(seed).to(device),
-        pixel_features=_teacher(run, device),
-        embed_text=lambda prompts: run.parts.pixel_features.teacher.embed_text(prompts).cpu(),
-        method=lambda _: run.method().to(device),
-        folder=run.folder,
-        device=device,
+    trial = open_trial(
+        run.with_teacher(asked.teacher),
+        split=measured_on.get("split") or USUAL_SPLIT,
+        test_data=part,
+        data_root=asked.data_root,
         seed=shown.settings.get("seed", 0) if shown else 0,
         progress=asked.progress,
+        cpu=asked.cpu,
     )
-
-
-def _teacher(run: Run, device: torch.device) -> Callable[[], PixelFeatures]:
-    """The run's teacher behind its cache, moved when it is first asked for."""
-
-    def pixel_features() -> PixelFeatures:
-        teacher = run.parts.pixel_features.teacher
-        if checkpoint.read_state(run.checkpoint).get("teacher") not in (None, teacher.fingerprint):
-            raise CheckpointError(
-                f"the student learned from another teacher than this {run.recipe.teacher.name} (its weights or options "
-                "differ); give the right one with --teacher"
-            )
-        teacher.to(device)
-        return run.parts.pixel_features
-
-    return pixel_features
+    if len(trial.test) == 0:
+        raise DataError(f"the split that is to be pictured, of the data set '{trial.test.name}', has no scans")
+    trial.test.prepare(asked.progress)
+    return trial
 
 
 def _own_visibility(run: Run) -> Visibility:
