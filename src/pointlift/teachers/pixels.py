@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pointlift.data.dataset import as_dataset
 from pointlift.teachers.base import Teacher
-from pointlift.teachers.cache import FeatureCache, remove_stale
+from pointlift.teachers.cache import FeatureCache
 from pointlift.teachers.images import view_features
 from pointlift.teachers.sampling import sample_features
 
@@ -101,13 +101,12 @@ class PixelFeatures:
         """
         if self.cache is None:
             raise ValueError("there is no cache to fill")
-        if self.cache.folder is not None:
-            remove_stale(self.cache.folder)
-        data = as_dataset(scenes)
+        self.cache.store.remove_stale()
+        scenes = as_dataset(scenes)
         computed = 0
         waiting: list[View] = []
-        for done, index in enumerate(range(len(data)), start=1):
-            waiting += data.views(index)
+        for done, index in enumerate(range(len(scenes)), start=1):
+            waiting += scenes.views(index)
             if len(waiting) >= batch_size or done == len(scenes):
                 computed += self.cache.fill(waiting)
                 waiting = []
