@@ -6,7 +6,6 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,8 +14,7 @@ import torch
 from torch import nn
 
 from pointlift import recipe as recipes
-from pointlift.data.dataset import Dataset
-from pointlift.data.scene import Scene, View
+from pointlift.data.dataset import Dataset, Subset
 from pointlift.errors import RecipeError
 from pointlift.progress import Progress
 from pointlift.recipe import Recipe
@@ -60,7 +58,7 @@ def dry_run(recipe: Recipe, *, progress: Progress | None = None, cpu: bool = Fal
         scenes, teacher = parts.dataset(), parts.pixel_features.teacher
         epoch = SceneOrder(scenes, recipe.seed).length
         options = recipe.training.resolved(epoch)
-        few = _Few(scenes, min(len(scenes), STEPS * options.batch_size))
+        few = Subset(scenes, _spread(min(len(scenes), STEPS * options.batch_size), len(scenes)))
         student = parts.student(len(scenes.feature_names), parts.out_channels, recipe.seed)
         method = parts.method(student).to(device)
         preparing = _prepared(method, few, progress)
@@ -112,23 +110,9 @@ def table(result: dict[str, Any]) -> list[list[str]]:
     return rows
 
 
-class _Few(Dataset):
-    """Some scenes of a data set, evenly spread; made one by one where a data set makes its scenes on first use."""
-
-    def __init__(self, scenes: Sequence[Scene], count: int) -> None:
-        self._scenes = scenes
-        self._chosen = [position * len(scenes) // count for position in range(count)]
-
-    def __len__(self) -> int:
-        return len(self._chosen)
-
-    def __getitem__(self, index: int) -> Scene:  # type: ignore[override]
-        return self._scenes[self._chosen[index]]
-
-    def views(self, index: int) -> list[View]:
-        """The views of scene ``index``."""
-        views = getattr(self._scenes, "views", lambda chosen: self._scenes[chosen].views)
-        return views(self._chosen[index])
+def _spread(count: int, of: int) -> list[int]:
+    """``count`` numbers below ``of``, evenly spread."""
+    return [position * of // count for position in range(count)]
 
 
 def _with_some_teacher(recipe: Recipe, folder: Path) -> tuple[Parts, bool]:
@@ -142,7 +126,7 @@ def _with_some_teacher(recipe: Recipe, folder: Path) -> tuple[Parts, bool]:
     return Parts(recipes.from_values(own.to_dict(), {"teacher.random": True})), True
 
 
-def _prepared(method: Method, scenes: Sequence[Scene], progress: Progress | None) -> float:
+def _prepared(method: Method, scenes: Dataset, progress: Progress | None) -> float:
     """Seconds of the work before training, such as the teacher's features of every image; it is not done again."""
     start = time.perf_counter()
     method.prepare(scenes, progress)
@@ -151,7 +135,7 @@ def _prepared(method: Method, scenes: Sequence[Scene], progress: Progress | None
     return seconds
 
 
-def _nothing_more(scenes: Sequence[Scene], progress: Progress | None = None) -> None:
+def _nothing_more(scenes: Dataset, progress: Progress | None = None) -> None:
     """What is left to prepare afterwards."""
 
 

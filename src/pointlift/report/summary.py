@@ -8,15 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pointlift.errors import DataError
+from pointlift.recipe import flat, portable
 from pointlift.report import tables
-from pointlift.run import Run, flat, of_any_part
-from pointlift.train.options import BOOKKEEPING
+from pointlift.run import Run
 
 Statistic = dict[str, Any]
 """``mean``, ``std`` (of the sample; None for fewer than two values) and ``values``, one a run, None where absent."""
 
-_LOCAL = {"seed", "data.root", "data.workers", "cache.folder", "teacher.download"}
-_LOCAL |= {f"training.{name}" for name in BOOKKEEPING}
 _CONTROLS = {"method.shuffle_pairs": "pairs shuffled", "teacher.random": "random teacher"}
 
 
@@ -65,7 +63,7 @@ def markdown(summary: Mapping[str, Any]) -> str:
 
 def recipe_values(run: Run) -> dict[str, Any]:
     """All that determines ``run`` except its seed, with dotted keys; nothing about where things lie."""
-    return {key: value for key, value in flat(run.recipe.to_dict()).items() if of_any_part(key) not in _LOCAL}
+    return {key: value for key, value in flat(portable(run.recipe)).items() if key != "seed"}
 
 
 def statistic(values: Iterable[float | int | None]) -> Statistic:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import yaml
 
 from pointlift import recipe as recipes
 from pointlift.errors import PointliftError
+from pointlift.recipe import flat
 from pointlift.report import tables
 from pointlift.report.summary import recipe_values
-from pointlift.run import Run, flat
+from pointlift.run import Run
 
 READ_OUT = {
     "zero-shot": "by text prompts alone",
@@ -202,12 +202,6 @@ def _yaml(value: Any) -> str:
 
 def recipe_text(run: Run) -> str:
     """The recipe as YAML, without its seed and without where things lie on this machine."""
-    values = run.recipe.to_dict()
+    values = recipes.portable(run.recipe)
     values.pop("seed", None)
-    for data in (values["data"], *values["data"].get("parts", ())):
-        data.pop("root", None)
-    values["cache"].pop("folder", None)
-    source = values["teacher"].get("source")
-    if isinstance(source, str) and Path(source).is_absolute():
-        values["teacher"]["source"] = Path(source).name
     return str(yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
