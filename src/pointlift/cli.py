@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +12,9 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.table import Table
 
-from pointlift.errors import PointliftError
+from pointlift import plugins
+from pointlift.commands.console import console, escaped, print_json, print_table, progress_shown
+from pointlift.errors import PluginError, PointliftError
 
 app = typer.Typer(
     help="Lift what pretrained 2D image models know into 3D point-cloud networks, and measure how well it arrived.",
@@ -25,10 +23,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-console = Console(stderr=True)
-SECONDS_BETWEEN_LINES = 30.0
 
 DataRoot = Annotated[Path | None, typer.Option("--data-root", help="Folder of the data set, instead of the recipe's.")]
+Teacher = Annotated[str | None, typer.Option(help="Folder or hub id of the teacher, instead of the recipe's.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 Cpu = Annotated[bool, typer.Option("--cpu", help="Stay on the CPU even where there is a GPU.")]
 Set = Annotated[
@@ -39,6 +36,9 @@ Set = Annotated[
 @app.callback()
 def _root(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    import_: Annotated[
+        list[str] | None, typer.Option("--import", help="A plug-in, such as my_log.py: data sets, losses, … of yours.")
+    ] = None,
 ) -> None:
     """Lift what pretrained 2D image models know into 3D point-cloud networks, and measure how well it arrived."""
     messages = RichHandler(console=console, show_time=False, show_level=False, show_path=False)
@@ -50,9 +50,7 @@ def _root(
 def pretrain(
     recipe: Annotated[str, typer.Argument(help="A shipped recipe's name or a YAML file.")],
     data_root: DataRoot = None,
-    teacher: Annotated[
-        str | None, typer.Option(help="Folder or hub id of the teacher, instead of the recipe's.")
-    ] = None,
+    teacher: Teacher = None,
     seed: Annotated[int | None, typer.Option(help="Seed of weights, order, augmentation and pairs.")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; by default runs/RECIPE-seedK.")] = None,
     set_: Set = None,
@@ -76,13 +74,13 @@ def pretrain(
     if dry_run:
         _rehearse(recipe, overrides, cpu, as_json)
         return
-    with _progress() as progress:
+    with progress_shown() as progress:
         run = api.pretrain(recipe, overrides, out=out, progress=progress, cpu=cpu)
     if _is_another_process():
         return
     last = run.metrics()[-1]
     if as_json:
-        _print_json({"run": str(run.folder), **last})
+        print_json({"run": str(run.folder), **last})
     else:
         console.print(
             f"{run.folder}: step {int(last['step'])}, loss {last['loss']:.4f}", soft_wrap=True, highlight=False
@@ -93,62 +91,67 @@ def _rehearse(recipe: str, overrides: dict[str, Any], cpu: bool, as_json: bool) 
     from pointlift import api
     from pointlift.commands.rehearse import table
 
-    with _progress() as progress:
+    with progress_shown() as progress:
         result = api.dry_run(recipe, overrides, progress=progress, cpu=cpu)
     if as_json:
-        _print_json(result)
+        print_json(result)
     else:
-        _print_table(f"{result['recipe']}: two steps, and the whole run from them", ["", ""], table(result))
+        print_table(f"{result['recipe']}: two steps, and the whole run from them", ["", ""], table(result))
 
 
 @app.command()
 def evaluate(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
-    task: Annotated[str, typer.Option(help="A protocol, one of `pointlift list protocols`.")],
+    protocol: Annotated[str | None, typer.Option(help="How it is tested, one of `pointlift list protocols`.")] = None,
+    task: Annotated[
+        str | None, typer.Option(help="What is predicted, one of `pointlift list tasks`; by default segmentation.")
+    ] = None,
     data_root: DataRoot = None,
     split: Annotated[str, typer.Option(help="The split that is measured.")] = "val",
-    teacher: Annotated[
-        str | None, typer.Option(help="Folder or hub id of the teacher now, instead of the recipe's.")
+    teacher: Teacher = None,
+    label_data: Annotated[
+        list[str] | None,
+        typer.Option(help="An option in which the data that give labels differ from the recipe's: KEY=VALUE."),
     ] = None,
     test_data: Annotated[
-        list[str] | None, typer.Option(help="An option in which the test data differ: KEY=VALUE, such as town=coast.")
+        list[str] | None,
+        typer.Option(help="An option in which the test data differ from those: KEY=VALUE, such as town=coast."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of whatever the protocol draws.")] = 0,
     set_: Set = None,
     cpu: Cpu = False,
     as_json: Json = False,
 ) -> None:
-    """Measure what a run learned; the result is also kept in RUN/evaluation/TASK.json.
+    """Measure what a run learned; the result is also kept in RUN/evaluation.
 
-    Example: pointlift evaluate runs/semantickitti-small-relational-seed0 --task linear-probe
+    Example: pointlift evaluate runs/semantickitti-small-relational-seed0 --protocol linear-probe
     """
     from pointlift import api
-    from pointlift.evaluation.table import class_rows, columns, rows
+    from pointlift.commands.catalogue import chosen_protocol
+    from pointlift.evaluation.table import tables
     from pointlift.recipe import parse_overrides
 
-    with _progress() as progress:
+    protocol = chosen_protocol(protocol, task)
+    with progress_shown() as progress:
         result = api.evaluate(
             run,
-            task,
+            protocol,
             parse_overrides(set_ or []),
+            task=task,
             data_root=data_root,
             teacher=teacher,
             split=split,
+            label_data=parse_overrides(label_data or []),
             test_data=parse_overrides(test_data or []),
             seed=seed,
             progress=progress,
             cpu=cpu,
         )
     if as_json:
-        _print_json(result)
+        print_json(result.to_dict())
         return
-    _print_table(" ".join([f"{task} on {split}", *(test_data or [])]), columns(result), rows(result))
-    heading, body = class_rows(result)
-    if body:
-        _print_table("IoU per class, %", heading, body)
-    if result.get("share_of_teacher") is not None:
-        share = f"{result['share_of_teacher']:.0%} of the teacher's own mIoU at the points that a camera sees"
-        console.print(f"the student reaches {share}", soft_wrap=True, highlight=False)
+    for title, heading, body in tables(result):
+        print_table(title, heading, body)
     console.print(f"protocol and all figures in {run / 'evaluation'}", soft_wrap=True)
 
 
@@ -171,15 +174,15 @@ def demo(
     from pointlift.students import keep_freed_memory
 
     keep_freed_memory()
-    with _progress() as progress:
+    with progress_shown() as progress:
         summary = demonstration.demo(
             out, seeds=seeds, controls=controls, overrides=set_ or [], progress=progress, cpu=cpu
         )
     if as_json:
-        _print_json(summary)
+        print_json(summary)
         return
     for title, heading, body in demonstration.tables(summary):
-        _print_table(title, heading, body)
+        print_table(title, heading, body)
     console.print(f"all figures: {out / 'results.json'}\nreport: {out / 'report.html'}", soft_wrap=True)
 
 
@@ -197,7 +200,7 @@ def report(
     from pointlift import report as reports
     from pointlift.run import Run
 
-    with _progress() as progress:
+    with progress_shown() as progress:
         page = reports.report(
             [Run(folder) for folder in run],
             out or run[0] / "report.html",
@@ -240,10 +243,10 @@ def predict(
         cpu=cpu,
     )
     if as_json:
-        _print_json(result)
+        print_json(result)
         return
     for title, heading, body in prediction.tables(result):
-        _print_table(title, heading, body)
+        print_table(title, heading, body)
 
 
 @app.command()
@@ -266,19 +269,21 @@ def check(
     from pointlift.registry import DATASETS
 
     options = {"split": split, **({"root": data_root} if data_root else {}), **parse_overrides(set_ or [])}
-    with _progress() as progress:
+    with progress_shown() as progress:
         report = run_check(DATASETS.build(data, **options), limit=limit, out=out, progress=progress)
     if as_json:
-        _print_json(report)
+        print_json(report)
         return
     for title, heading, body in tables(report):
-        _print_table(title, heading, body)
+        print_table(title, heading, body)
     console.print(f"overlays in {out}")
 
 
 @app.command("list")
 def list_(
-    kind: Annotated[str, typer.Argument(help="datasets, teachers, students, losses, methods, protocols or recipes.")],
+    kind: Annotated[
+        str, typer.Argument(help="datasets, teachers, students, losses, methods, tasks, protocols, recipes or studies.")
+    ],
     as_json: Json = False,
 ) -> None:
     """What there is to choose from.
@@ -289,7 +294,7 @@ def list_(
 
     entries = catalogue(kind)
     if as_json:
-        _print_json(entries)
+        print_json(entries)
         return
     table = Table("name", "what it is", box=None, pad_edge=False)
     for name, summary in entries.items():
@@ -299,37 +304,28 @@ def list_(
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point: a user's mistake is one sentence and exit code 2."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    debug = "--debug" in arguments
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
     try:
-        app([argument for argument in arguments if argument != "--debug"], standalone_mode=True)
+        for source in _taken(given, "--import"):
+            plugins.load(source)
+        app([argument for argument in given if argument != "--debug"], standalone_mode=True)
     except PointliftError as error:
         if debug:
             raise
-        console.print(f"[bold red]error:[/] {_escaped(str(error))}", soft_wrap=True, highlight=False)
+        console.print(f"[bold red]error:[/] {escaped(str(error))}", soft_wrap=True, highlight=False)
         sys.exit(2)
 
 
-def _escaped(text: str) -> str:
-    return text.replace("[", r"\[")
-
-
-def _print_json(value: Any) -> None:
-    typer.echo(json.dumps(value, indent=1))
-
-
-def _print_table(title: str, heading: Sequence[str], body: Sequence[Sequence[Any]]) -> None:
-    drawn = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
-    for index, column in enumerate(heading):
-        first = index == 0
-        drawn.add_column(_escaped(column), justify="left" if first else "right", no_wrap=first, overflow="fold")
-    for row in body:
-        drawn.add_row(*(_escaped(str(cell)) for cell in row))
-    output = Console()
-    if not output.is_terminal:
-        output = Console(width=160)  # a file or a pipe has room
-    output.print(f"\n[bold]{_escaped(title)}[/]")
-    output.print(drawn)
+def _taken(arguments: list[str], option: str) -> list[str]:
+    """The values of an option that may stand anywhere, before or behind the command; it is taken out."""
+    values = []
+    while (place := next((n for n, one in enumerate(arguments) if one.split("=")[0] == option), None)) is not None:
+        _, separator, value = arguments.pop(place).partition("=")
+        if not separator and place == len(arguments):
+            raise PluginError(f"{option} needs a file or module, such as {option} my_log.py")
+        values.append(value if separator else arguments.pop(place))
+    return values
 
 
 def _is_another_process() -> bool:
@@ -337,41 +333,6 @@ def _is_another_process() -> bool:
     from torch import distributed
 
     return distributed.is_available() and distributed.is_initialized() and distributed.get_rank() > 0
-
-
-@contextmanager
-def _progress() -> Iterator[Any]:
-    """Progress with the time left: a bar for each kind of work on a terminal, elsewhere a line now and then."""
-    if console.is_terminal:
-        with _bars() as bars:
-            tasks: dict[str, Any] = {}
-
-            def advance(what: str, done: int, total: int) -> None:
-                if what not in tasks:
-                    tasks[what] = bars.add_task(what, total=total)
-                bars.update(tasks[what], completed=done, total=total)
-
-            yield advance
-        return
-    begun: dict[str, tuple[float, int]] = {}
-    said = {"at": time.monotonic()}
-
-    def report(what: str, done: int, total: int) -> None:
-        now = time.monotonic()
-        start, first = begun.setdefault(what, (now, done))
-        if now - said["at"] >= SECONDS_BETWEEN_LINES and done > first:
-            said["at"] = now
-            left = (now - start) / (done - first) * (total - done)
-            console.print(f"{what}: {done} of {total}, about {left / 60:.0f} min left", highlight=False)
-
-    yield report
-
-
-def _bars() -> Any:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=console)
 
 
 if __name__ == "__main__":

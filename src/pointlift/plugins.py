@@ -20,6 +20,7 @@ from pointlift.errors import PluginError, PointliftError
 
 GROUP = "pointlift.plugins"
 _log = logging.getLogger(__name__)
+_loaded: list[str] = []
 
 
 def load(source: str) -> ModuleType:
@@ -56,11 +57,19 @@ def _from_path(source: str, path: Path) -> ModuleType:
 
 def _imported(name: str, source: str) -> ModuleType:
     try:
-        return importlib.import_module(name)
+        module = importlib.import_module(name)
     except PointliftError as error:
         raise PluginError(f"--import {source}: {error}") from error
     except Exception as error:  # whatever a module of somebody else raises
         raise PluginError(f"--import {source}: it cannot be imported: {type(error).__name__}: {error}") from error
+    if source not in _loaded:
+        _loaded.append(source)
+    return module
+
+
+def loaded() -> tuple[str, ...]:
+    """What `load` imported in this process, in order: what another process must be given to know the same parts."""
+    return tuple(_loaded)
 
 
 @cache

@@ -19,3 +19,13 @@ def catalogue(kind: str) -> dict[str, str]:
         raise RecipeError(f"there is no kind called '{kind}'{nearest(kind, KINDS)}")
     registry = REGISTRIES[kind]
     return {name: registry.summary(name) for name in registry.names()}
+
+
+def chosen_protocol(protocol: str | None, task: str | None) -> str:
+    """The protocol that was asked for; a `RecipeError` says what to write where none was, or a protocol as the task."""
+    protocols = REGISTRIES["protocols"].names()
+    if task in protocols:
+        raise RecipeError(f"'{task}' is a protocol: --protocol {task} (--task says what is predicted)")
+    if protocol is None:
+        raise RecipeError(f"how shall the run be tested? give --protocol, one of: {', '.join(protocols)}")
+    return protocol
