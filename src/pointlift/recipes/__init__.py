@@ -102,7 +102,7 @@ def values(source: str | Path, sections: Collection[str]) -> Values:
 def _values(source: str | Path, sections: Collection[str], above: tuple[str, ...]) -> Values:
     path, name = _split(source)
     if path is not None:
-        file = _read(str(path), _text(path))
+        file = _read(str(path), read_text(path))
     elif name in _by_name():
         file = _by_name()[name]
     else:
@@ -112,7 +112,7 @@ def _values(source: str | Path, sections: Collection[str], above: tuple[str, ...
     _check_keys(file, sections)
     parts = file.chosen(name)
     if file.extends is not None:
-        parts = (_values(_beside(path, file.extends), sections, (*above, str(source))), *parts)
+        parts = (_values(beside(path, file.extends), sections, (*above, str(source))), *parts)
     result: Values = {}
     for part in parts:
         result = merged(result, part)
@@ -137,18 +137,19 @@ def _split(source: str | Path) -> tuple[Path | None, str | None]:
     return (Path(path), name) if colon and path.endswith(SUFFIXES) else (None, str(source))
 
 
-def _beside(path: Path | None, source: str) -> str:
-    """What ``extends`` means in the file at ``path``: a file beside it, if there is one of this name."""
+def beside(path: Path | None, source: str) -> str:
+    """What a recipe named in the file at ``path`` is: a file beside it, if there is one of this name."""
     inner, _ = _split(source)
     return str(path.parent / source) if path is not None and inner and (path.parent / inner).is_file() else source
 
 
-def _text(path: Path) -> str:
+def read_text(path: Path, what: str = "recipe") -> str:
+    """The text of a YAML file; a `RecipeError` if it cannot be read."""
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise RecipeError(f"the recipe file {path} cannot be read: {reason}") from error
+        raise RecipeError(f"the {what} file {path} cannot be read: {reason}") from error
 
 
 @cache

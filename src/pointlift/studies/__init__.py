@@ -1,4 +1,4 @@
-"""Studies that come with the package: recipes, seeds and evaluations that belong side by side, see `pointlift.study`."""
+"""Studies that come with the package, in YAML; `pointlift.study` says what that means."""
 
 from __future__ import annotations
 
