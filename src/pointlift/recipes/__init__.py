@@ -21,6 +21,7 @@ part, such as another loss, replaces the section whole.
 
 from __future__ import annotations
 
+import copy
 import itertools
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -96,7 +97,7 @@ def values(source: str | Path, sections: Collection[str]) -> Values:
     Raises:
         RecipeError: there is no such recipe, or its file is not as it should be.
     """
-    return _values(source, sections, ())
+    return copy.deepcopy(_values(source, sections, ()))  # what is shipped is read once
 
 
 def _values(source: str | Path, sections: Collection[str], above: tuple[str, ...]) -> Values:

@@ -103,8 +103,13 @@ class Contestant(BaseModel):
 
 
 def _spelled_out(key: str) -> BeforeValidator:
-    """A bare text stands for a mapping with this one key."""
-    return BeforeValidator(lambda value: {key: value} if isinstance(value, str) else value)
+    """In a list, a bare text stands for a mapping with this one key."""
+
+    def each(values: Any) -> Any:
+        listed = isinstance(values, list)
+        return [{key: one} if isinstance(one, str) else one for one in values] if listed else values
+
+    return BeforeValidator(each)
 
 
 class Study(BaseModel):
@@ -123,10 +128,10 @@ class Study(BaseModel):
 
     title: str
     summary: str = ""
-    recipes: list[Annotated[Contestant, _spelled_out("recipe")]] = Field(min_length=1)
+    recipes: Annotated[list[Contestant], _spelled_out("recipe")] = Field(min_length=1)
     seeds: list[Annotated[int, Field(ge=0)]] = Field([0], min_length=1)
     overrides: dict[str, Any] = {}
-    evaluations: list[Annotated[Evaluation, _spelled_out("protocol")]] = Field(min_length=1)
+    evaluations: Annotated[list[Evaluation], _spelled_out("protocol")] = Field(min_length=1)
 
     def cells(self, overrides: Mapping[str, Any] | None = None, *, controls: bool = True) -> list[Cell]:
         """All that is to be done, in order, seed by seed; everything in it is checked.

@@ -64,10 +64,10 @@ def run_cell(cell: Cell, out: Path, progress: Progress | None = None, cpu: bool 
 
 def evaluate(run: Run, asked: Evaluation, progress: Progress | None, cpu: bool) -> Result:
     """Measure a run; the result is kept in it."""
-    import pointlift  # its front door
+    from pointlift import trial
 
     given = asked.model_dump(include={"task", "split", "label_data", "test_data", "seed"})
-    return pointlift.evaluate(run, asked.protocol, asked.options, **given, progress=progress, cpu=cpu)
+    return trial.evaluate(run, asked.protocol, asked.options, **given, progress=progress, cpu=cpu)
 
 
 def _trained(folder: Path, recipe: Recipe) -> Run | None:
