@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from pointlift import recipe as recipes
 from pointlift import run as runs
+from pointlift import trial
 from pointlift.commands import rehearse as rehearsal
 from pointlift.commands.predict import predict as predict
-from pointlift.errors import CheckpointError
-from pointlift.evaluation.base import Trial
-from pointlift.files import write_atomically
+from pointlift.data.opening import open_by_name
+from pointlift.evaluation.result import Result
 from pointlift.progress import Progress
 from pointlift.recipe import Recipe
-from pointlift.registry import DATASETS, PROTOCOLS, STUDENTS, TEACHERS
-from pointlift.run import Parts, Run
+from pointlift.registry import STUDENTS, TEACHERS
+from pointlift.run import Run
 from pointlift.students.base import Student
-from pointlift.teachers.pixels import PixelFeatures
-from pointlift.train import checkpoint
-from pointlift.train.method import Method
-
-_OF_POINT_FEATURES = ("zero-shot", "exemplar", "structure")  # these compare the student's output with the teacher
 
 
 def pretrain(
@@ -61,100 +52,51 @@ def _resolved(recipe: str | Path | Recipe, overrides: Mapping[str, Any] | Sequen
 
 def evaluate(
     run: Run | Path | str,
-    task: str,
+    protocol: str,
     options: Mapping[str, Any] | None = None,
     *,
+    task: str | None = None,
     data_root: Path | str | None = None,
     teacher: str | None = None,
     split: str = "val",
+    label_data: Mapping[str, Any] | None = None,
     test_data: Mapping[str, Any] | None = None,
     seed: int = 0,
     progress: Progress | None = None,
     cpu: bool = False,
-) -> dict[str, Any]:
-    """Measure a run by the protocol ``task``; the result is also written to ``evaluation/TASK.json`` in the run.
+) -> Result:
+    """Measure a run by a protocol; the result is also kept in the folder ``evaluation`` of the run.
 
-    With ``test_data`` the file is ``evaluation/TASK-KEY=VALUE.json``, so that it stands beside the usual result.
+    What was pretrained on, what gives labels and what is tested may be three data sets: the data that give labels are
+    the recipe's, changed by ``label_data``, and the test data are these, changed by ``test_data``.
 
     Args:
         run: a run folder.
-        task: a protocol's name, see ``pointlift list protocols``.
+        protocol: its name, see ``pointlift list protocols``.
         options: the protocol's own options.
+        task: what is predicted, see ``pointlift list tasks``; by default semantic segmentation.
         data_root: where the data lie now, if not where the recipe says.
         teacher: where the teacher's weights lie now, folder or hub id.
         split: the split that is measured; protocols that learn do so on the recipe's own split.
-        test_data: options in which the test data differ from the recipe's, for tests out of distribution.
+        label_data: options in which the data that give labels differ from the recipe's, among them perhaps ``name``.
+        test_data: options in which the test data differ from those, for tests out of distribution.
         seed: of whatever the protocol draws.
         progress: called with (what, done, total).
         cpu: stay on the CPU even where there is a GPU.
     """
-    run = _with_teacher(run if isinstance(run, Run) else Run(run), teacher)
-    if task in _OF_POINT_FEATURES:
-        run.require_point_features(task)
-    PROTOCOLS.checked(task, options or {})  # before any data is read or made
-    root = {"root": Path(data_root)} if data_root else {}
-    changes = dict(test_data or {})
-    train, test = run.parts.train_and_test(split, changes, **root)
-    for scenes in (train, test):
-        scenes.prepare(progress)
-    device = torch.device("cuda" if torch.cuda.is_available() and not cpu else "cpu")
-    trial = Trial(
-        student=run.student().to(device),
-        train=train,
-        test=test,
-        fresh_student=lambda seed: run.fresh_student(seed).to(device),
-        pixel_features=lambda: _pixel_features(run, device),
-        embed_text=lambda prompts: run.parts.pixel_features.teacher.embed_text(prompts).cpu(),
-        templates=lambda: run.parts.pixel_features.teacher.templates,
-        method=lambda seed: _method(run, device, seed),
-        folder=run.folder / "evaluation",
-        device=device,
+    return trial.evaluate(
+        (run if isinstance(run, Run) else Run(run)).with_teacher(teacher),
+        protocol,
+        options,
+        task=task,
+        split=split,
+        label_data=label_data,
+        test_data=test_data,
+        data_root=data_root,
         seed=seed,
-        **({"progress": progress} if progress else {}),
+        progress=progress,
+        cpu=cpu,
     )
-    result = {
-        "task": task,
-        "recipe": run.recipe.name,
-        "seed": run.recipe.seed,
-        "checkpoint": run.checkpoint.name,
-        "split": split,
-        "test_data": changes,
-        "options": dict(options or {}),
-        "evaluation_seed": seed,
-        **PROTOCOLS.build(task, trial, **(options or {})),
-    }
-    stem = "-".join([task, *(re.sub(r"[^\w.=]+", "_", f"{key}={value}") for key, value in sorted(changes.items()))])
-    write_atomically(trial.folder / f"{stem}.json", json.dumps(result, indent=1, default=str))
-    return result
-
-
-def _with_teacher(run: Run, source: str | None) -> Run:
-    """The run itself, or one whose teacher's weights lie at ``source``."""
-    if source is None:
-        return run
-    moved = Run(run.folder)
-    moved.recipe = recipes.from_values(run.recipe.to_dict(), {"teacher.source": source})
-    moved.parts = Parts(moved.recipe)
-    return moved
-
-
-def _pixel_features(run: Run, device: torch.device) -> PixelFeatures:
-    """The run's teacher; a `CheckpointError` if it is not the one that the student learned from."""
-    features = run.parts.pixel_features
-    learned_from = checkpoint.read_state(run.checkpoint).get("teacher")
-    if learned_from not in (None, features.teacher.fingerprint):
-        raise CheckpointError(
-            f"{run.folder}: the student learned from another teacher than this {run.recipe.teacher.name} (its weights "
-            "or options differ); give the right one with --teacher"
-        )
-    features.teacher.to(device)
-    return features
-
-
-def _method(run: Run, device: torch.device, seed: int | None) -> Method:
-    """The run's trained method, or for a seed one with random weights, beside the teacher that it learned from."""
-    _pixel_features(run, device)
-    return (run.method() if seed is None else run.fresh_method(seed)).to(device)
 
 
 def load(run: Path | str) -> Student:
@@ -164,7 +106,7 @@ def load(run: Path | str) -> Student:
 
 def dataset(name: str, root: Path | str, split: str = "train", **options: Any) -> Any:
     """A data set as a sequence of Scenes."""
-    return DATASETS.build(name, root=Path(root), split=split, **options)
+    return open_by_name(name, root=Path(root), split=split, **options)
 
 
 def teacher(name: str, **options: Any) -> Any:

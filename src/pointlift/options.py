@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Literal, TypeVar, get_type_hints
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, create_model
 
@@ -68,10 +69,38 @@ def marks(model: type[BaseModel], key: str) -> tuple[Local, ...]:
     return tuple(mark for mark in model.model_fields[key].metadata if isinstance(mark, Local))
 
 
+def value_marks(options: BaseModel, key: str) -> tuple[Local, ...]:
+    """The marks that hold for the value of an option: those of the option, and of the members of a union that it is of.
+
+    So ``Annotated[Path, PLACE] | list[float]`` is a place where it is given as a path.
+    """
+    found = list(marks(type(options), key))
+    for one in _alternatives(type(options).model_fields[key].annotation):
+        kind, *said = get_args(one) if get_origin(one) is Annotated else (one,)
+        own = [mark for mark in said if isinstance(mark, Local)]
+        found += own if own and isinstance(getattr(options, key), kind) else []
+    return tuple(found)
+
+
+def settings(options: BaseModel) -> dict[str, Any]:
+    """What decides on what comes out, as plain data: all options but ``name`` and those that are `Local`, also within.
+
+    An option that is a model, or a list of them, keeps their names. A path is left out even if nobody marked it.
+    """
+    return {key: value for key, value in _unmarked(options).items() if key != "name"}
+
+
+def _unmarked(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        kept = [key for key in type(value).model_fields if not value_marks(value, key)]
+        return {key: _unmarked(own) for key in kept if not isinstance(own := getattr(value, key), Path)}
+    return [_unmarked(one) for one in value] if isinstance(value, (list, tuple)) else value
+
+
 def marked(options: BaseModel, mark: type[Local] = Local, prefix: str = "") -> Iterator[tuple[str, Local]]:
     """Dotted keys of all options that bear ``mark``, with it: of the model, of models within it and lists of them."""
     for key in type(options).model_fields:
-        for one in marks(type(options), key):
+        for one in value_marks(options, key):
             if isinstance(one, mark):
                 yield f"{prefix}{key}", one
         value = getattr(options, key)

@@ -4,29 +4,31 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
 
+from pointlift import losses
 from pointlift import recipe as recipes
+from pointlift.data.dataset import Dataset
 from pointlift.data.opening import open_dataset
-from pointlift.errors import CheckpointError, RecipeError
+from pointlift.errors import CheckpointError
 from pointlift.files import write_atomically
 from pointlift.options import option_values
 from pointlift.progress import Progress
 from pointlift.recipe import Recipe, differences
-from pointlift.registry import LOSSES, METHODS, STUDENTS, TEACHERS
+from pointlift.registry import METHODS, STUDENTS, TEACHERS
 from pointlift.students.base import Student
 from pointlift.teachers.cache import FeatureCache
 from pointlift.teachers.pixels import PixelFeatures
 from pointlift.train import checkpoint, fit, log
 from pointlift.train.loop import STEP_COUNT
-from pointlift.train.method import Method
+from pointlift.train.method import Method, Trained
 
 _log = logging.getLogger(__name__)
 
@@ -37,25 +39,12 @@ class Parts:
 
     recipe: Recipe
 
-    def dataset(self, **changes: Any) -> Any:
+    def dataset(self, **changes: Any) -> Dataset:
         """The recipe's data set, with changed options such as ``split="val"``.
 
         Options that thin out a split (a data set's ``subset_options``) hold for the recipe's own split only.
         """
         return open_dataset(self.recipe.data, **changes)
-
-    def train_and_test(self, split: str, test_data: Mapping[str, Any] | None = None, **changes: Any) -> tuple[Any, Any]:
-        """What an evaluation learns from and what it measures: the recipe's own split, and ``split``.
-
-        Args:
-            split: of the test data.
-            test_data: options in which the test data alone differ; the ``part`` of a mixture holds for both, since
-                every part has classes of its own.
-            changes: options in which both differ, such as ``root``.
-        """
-        test_data = dict(test_data or {})
-        both = changes | {key: value for key, value in test_data.items() if key == "part"}
-        return self.dataset(**both), self.dataset(**{"split": split, **both, **test_data})
 
     @cached_property
     def pixel_features(self) -> PixelFeatures:
@@ -67,15 +56,20 @@ class Parts:
         return PixelFeatures(teacher, image_size=options.image_size, scale=options.scale, cache=cache)
 
     @property
-    def point_features(self) -> bool:
-        """Whether the recipe's method trains the student's output at each point."""
-        method = METHODS.get(self.recipe.method.name).factory
-        return method.trains(**option_values(self.recipe.method)) == "points"  # type: ignore[attr-defined]
+    def trains(self) -> Trained | None:
+        """What the recipe's method trains beside the encoder, see `Method.trains`."""
+        method: Any = METHODS.get(self.recipe.method.name).factory
+        return method.trains(**option_values(self.recipe.method))
+
+    @property
+    def student_class(self) -> type[Student]:
+        """The class of the recipe's student."""
+        return STUDENTS.get(self.recipe.student.name).factory  # type: ignore[return-value]
 
     @property
     def out_channels(self) -> int:
         """Width of the student's output at each point, that of the teacher's features; 0 where none is trained."""
-        return self.pixel_features.teacher.dim if self.point_features else 0
+        return self.pixel_features.teacher.dim if self.trains == "points" else 0
 
     def student(self, in_channels: int, out_channels: int, seed: int, *, scratch: bool = False) -> Student:
         """A student with weights drawn from ``seed``, then those of its option ``weights`` unless from ``scratch``."""
@@ -88,7 +82,7 @@ class Parts:
 
     def method(self, student: Student, seed: int | None = None) -> Method:
         """The recipe's method around ``student``; what it trains beside it is drawn from ``seed``, the recipe's own."""
-        loss = partial(LOSSES.get(self.recipe.loss.name), **option_values(self.recipe.loss))
+        loss = losses.build(self.recipe.loss.name, **option_values(self.recipe.loss))
         options = option_values(self.recipe.method)
         build = METHODS.get(self.recipe.method.name)
         features = self.pixel_features
@@ -148,14 +142,14 @@ class Run:
         training = self.recipe.training
         return training.steps if training.epochs is None else int(checkpoint.read_state(self.checkpoint)[STEP_COUNT])
 
-    def require_point_features(self, purpose: str) -> None:
-        """A `RecipeError` if the run's method does not train what ``purpose`` looks at, the student's output."""
-        if not self.parts.point_features:
-            raise RecipeError(
-                f"{self.folder}: the method '{self.recipe.method.name}' trained the encoder alone, so the student has "
-                f"no features in the teacher's space and {purpose} cannot compare them; choose linear-probe, finetune "
-                "or retrieval"
-            )
+    def with_teacher(self, source: str | None) -> Run:
+        """The run itself, or one whose teacher's weights lie at ``source``."""
+        if source is None:
+            return self
+        moved = Run(self.folder)
+        moved.recipe = recipes.from_values(self.recipe.to_dict(), {"teacher.source": source})
+        moved.parts = Parts(moved.recipe)
+        return moved
 
     def metrics(self) -> list[dict[str, float]]:
         """The logged training steps."""
@@ -175,15 +169,14 @@ def train(
     scenes = parts.dataset()
     teacher = parts.pixel_features.teacher
     student = parts.student(len(scenes.feature_names), parts.out_channels, recipe.seed)
-    ids = getattr(scenes, "ids", None)
     state = {
         "student": {"in_channels": student.in_channels, "out_channels": student.out_channels},
         "feature_names": list(scenes.feature_names),
         "teacher": teacher.fingerprint,
-        "scenes": len(scenes) if ids is None else hashlib.sha256("\n".join(ids).encode()).hexdigest()[:16],
+        "scenes": hashlib.sha256("\n".join(scenes.ids).encode()).hexdigest()[:16],
     }
     method = parts.method(student)
-    for report in (getattr(student, "loaded", None), _counted(method)):
+    for report in (student.loaded, _counted(method)):
         if report:
             _log.info("%s", report)
     _claim(folder, recipe)  # after all that a mistake in the recipe can break, so that mending it is no other recipe

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,21 +9,15 @@ from PIL import Image
 
 from pointlift.commands.check import check, tables
 from pointlift.data import Scene
-from pointlift.datasets import SemanticKITTI
+from pointlift.data.dataset import Scenes
+from pointlift.datasets.semantickitti.dataset import SemanticKITTI
 from pointlift.errors import DataError
 
 
-class Listed(Sequence):
-    name, class_names, feature_names = "listed", ("a", "b", "c"), ("intensity",)
-
+class Listed(Scenes):
     def __init__(self, *scenes: Scene) -> None:
-        self.scenes = scenes
-
-    def __len__(self) -> int:
-        return len(self.scenes)
-
-    def __getitem__(self, index):
-        return self.scenes[index]
+        known = {"name": "listed", "class_names": ("a", "b", "c"), "feature_names": ("intensity",)}
+        super().__init__(scenes, **known)
 
 
 def test_the_figures_equal_a_direct_count(street):
@@ -81,7 +74,7 @@ def test_pictures_of_every_view_and_from_above_are_written(street, tmp_path):
 def test_a_limit_spreads_over_the_data_set(scene):
     data = Listed(*[scene] * 10)
     reads = []
-    data.__class__ = type("Counted", (Listed,), {"__getitem__": lambda s, i: reads.append(i) or s.scenes[i]})
+    data.__class__ = type("Counted", (Listed,), {"__getitem__": lambda s, i: reads.append(i) or scene})
     assert check(data, 4)["scenes_read"] == 4
     assert reads == [0, 2, 5, 7]
     assert check(data, 100)["scenes_read"] == 10

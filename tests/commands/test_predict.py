@@ -262,11 +262,8 @@ def test_pca_colours_of_features_that_do_not_vary(shape: tuple[int, int]) -> Non
 
 
 def test_prompt_colours_are_those_of_the_classes_and_distinct() -> None:
-    class Data:
-        class_names = ("road", "car")
-        class_colors = ((128, 64, 128), (70, 110, 240))
-
-    colors = prompt_colors(["car", "tree", "road", *map(str, range(30))], Data)
+    known = {"road": (128, 64, 128), "car": (70, 110, 240)}
+    colors = prompt_colors(["car", "tree", "road", *map(str, range(30))], known)
     assert colors[0].tolist() == [70, 110, 240]
     assert colors[2].tolist() == [128, 64, 128]
     distances = np.linalg.norm(colors[:, None].astype(float) - colors[None], axis=2)

@@ -14,7 +14,7 @@ from pointlift.data.class_maps import (
     shipped,
 )
 from pointlift.datasets.nuscenes.dataset import NuScenes
-from pointlift.datasets.semantickitti import SemanticKITTI
+from pointlift.datasets.semantickitti.dataset import SemanticKITTI
 from pointlift.errors import RecipeError
 
 CITYSCAPES = (

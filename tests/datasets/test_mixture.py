@@ -10,6 +10,7 @@ import yaml
 
 import pointlift
 from pointlift import recipe as recipes
+from pointlift.data.dataset import Scenes
 from pointlift.data.scene import Scene, View
 from pointlift.datasets.mixture import Mixture, Narrowed
 from pointlift.errors import CheckpointError, DataError, RecipeError
@@ -21,18 +22,19 @@ from pointlift.train.loader import SceneOrder, StepBatches
 RECIPE = "semantickitti-small-relational"
 
 
-class Few(list):
+class Few(Scenes):
     """A data set of a few points a scene."""
 
     name = "few"
     feature_names = ("intensity", "ring")
     class_names = ("a", "b")
     class_colors = ((1, 2, 3), (4, 5, 6))
+    labels = frozenset({"points"})
 
-    def __init__(self, count: int, prefix: str = "s") -> None:
+    def __init__(self, count: int, prefix: str = "s", **known: object) -> None:
         camera = View("front", np.eye(3), np.eye(4), np.zeros((4, 4, 3), np.uint8))
         self.prepared = 0
-        super().__init__(
+        scenes = (
             Scene(
                 np.full((2, 3), index, np.float32),
                 np.array([[0.5, index], [0.25, index]], np.float32),
@@ -42,10 +44,7 @@ class Few(list):
             )
             for index in range(count)
         )
-
-    @property
-    def ids(self) -> list[str]:
-        return [scene.id for scene in self]
+        super().__init__(list(scenes), **known)
 
     def prepare(self, progress: object) -> None:
         self.prepared += 1
@@ -157,7 +156,7 @@ def test_features_must_agree_or_be_chosen(parts: list[dict]) -> None:
         DATASETS.build("mixture", parts=parts, features=["ring"])
     none = DATASETS.build("mixture", parts=parts, features=[], part="street")
     assert none[0].features.shape == (len(none[0]), 0)
-    assert none.class_names == DATASETS.get("street").class_names
+    assert none.class_names == DATASETS.get("street").factory.class_names
 
 
 def test_no_epoch_without_a_part() -> None:
@@ -274,14 +273,13 @@ def _evaluation_takes_one_part(run: Run) -> None:
     train, test = run.parts.train_and_test("val", {"part": "semantickitti"})
     assert (train.ids[0], test.ids[0], len(train), len(test)) == ("00/000000", "08/000000", 3, 2)
     train, test = run.parts.train_and_test("val", {"part": "street"}, root=None)
-    assert train.class_names == test.class_names == DATASETS.get("street").class_names
+    assert train.class_names == test.class_names == DATASETS.get("street").factory.class_names
     with pytest.raises(DataError, match="names no classes"):
         pointlift.evaluate(run, "exemplar", split="train", cpu=True)
 
 
 def test_frames_that_parts_left_out_are_added_up() -> None:
-    mixed = few({3: 1.0, 4: 1.0, 5: 1.0})
-    assert mixed.dropped_frames == {}
-    mixed.parts["few3"].dropped_frames = {"no depth": 2}
-    mixed.parts["few5"].dropped_frames = {"no pose": 1, "no depth": 3}
+    assert few({3: 1.0, 4: 1.0}).dropped_frames == {}
+    lacking = Few(3, dropped_frames={"no depth": 2}), Few(4), Few(5, dropped_frames={"no pose": 1, "no depth": 3})
+    mixed = Mixture(dict(zip("abc", lacking, strict=True)), [1.0, 1.0, 1.0])
     assert mixed.dropped_frames == {"no depth": 5, "no pose": 1}

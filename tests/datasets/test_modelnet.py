@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,12 @@ import pytest
 
 from pointlift.commands.check import check
 from pointlift.data.formats.mesh import read_off
-from pointlift.datasets.modelnet import MODELNET10, MODELNET40, ModelNet10, ModelNet40
+from pointlift.datasets.modelnet import MODELNET10, MODELNET40, RELEASES, ModelNet
 from pointlift.errors import DataError, RecipeError
 from pointlift.registry import DATASETS
 
+ModelNet40 = partial(ModelNet, release="modelnet40")
+ModelNet10 = partial(ModelNet, release="modelnet10")
 WEDGE = "4 4 0\n0 0 0\n1 0 0\n0 2 0\n0 0 3\n3 0 2 1\n3 0 1 3\n3 0 3 2\n3 1 2 3\n"
 
 
@@ -64,8 +67,8 @@ def test_the_classes_are_the_official_ones():
     assert len(MODELNET40) == 40
     assert list(MODELNET40) == sorted(MODELNET40)
     assert set(MODELNET10) < set(MODELNET40)
-    assert ModelNet40.object_names.index("chair") == 8
-    assert ModelNet10.object_names == tuple(sorted(MODELNET10))
+    assert RELEASES["modelnet40"].index("chair") == 8
+    assert RELEASES["modelnet10"] == tuple(sorted(MODELNET10))
 
 
 # ---- meshes

@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 
 from pointlift.data.class_maps import load_class_list
-from pointlift.datasets import NuScenes
 from pointlift.datasets.nuscenes import index as index_module
-from pointlift.datasets.nuscenes import splits, tables
+from pointlift.datasets.nuscenes import reading, splits, tables
 from pointlift.datasets.nuscenes.classes import BOX_NAMES, CLASSES, LIDARSEG, box_label
+from pointlift.datasets.nuscenes.dataset import NuScenes
 from pointlift.errors import DataError, RecipeError
 from pointlift.methods.point_pixel import _require_images
 from pointlift.registry import DATASETS
@@ -402,7 +402,7 @@ def test_scenes_and_steps_that_leave_nothing(city):
     assert "each camera once" in error_of(lambda: opened(city, cameras=["CAM_BACK", "CAM_BACK"]))
 
 
-@pytest.mark.parametrize("name", index_module.TABLES)
+@pytest.mark.parametrize("name", reading.TABLES)
 def test_a_missing_table(root, name):
     (root / "v1.0-mini" / f"{name}.json").unlink()
     assert error_of(lambda: opened(root)).endswith(f"v1.0-mini: a table is missing: {name}.json")
@@ -415,7 +415,7 @@ def test_missing_tables_of_boxes(root):
     assert said.endswith("tables are missing: sample_annotation.json, instance.json")
 
 
-@pytest.mark.parametrize("name", index_module.TABLES)
+@pytest.mark.parametrize("name", reading.TABLES)
 @pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b.replace(b":", b"", 1)])
 def test_malformed_tables(root, name, damage):
     path = root / "v1.0-mini" / f"{name}.json"

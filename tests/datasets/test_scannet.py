@@ -11,8 +11,8 @@ import pytest
 from pointlift.data import camera
 from pointlift.data.formats.ply import parse_ply_faces
 from pointlift.data.formats.sens import SensFile
-from pointlift.datasets import ScanNet
 from pointlift.datasets.scannet import classes
+from pointlift.datasets.scannet.dataset import ScanNet
 from pointlift.datasets.scannet.mesh import vertex_normals
 from pointlift.datasets.scannet.splits import SPLITS
 from pointlift.errors import DataError, RecipeError

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pointlift.datasets import SemanticKITTI
+from pointlift.datasets.semantickitti.dataset import SemanticKITTI
 from pointlift.errors import DataError, RecipeError
 from pointlift.registry import DATASETS
 from tests import fixtures_kitti as synthetic

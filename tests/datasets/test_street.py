@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from pointlift.commands.check import check
-from pointlift.datasets import Street
-from pointlift.datasets.street import SPLITS, _town_seed
+from pointlift.datasets.street import SPLITS, Street, _town_seed
 from pointlift.errors import DataError, RecipeError
 from pointlift.registry import DATASETS
 from pointlift.worlds.engine.world import CLASSES

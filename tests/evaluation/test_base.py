@@ -1,7 +1,7 @@
 import pytest
 
 from pointlift.errors import DataError
-from pointlift.evaluation.base import each, name_of
+from pointlift.evaluation.base import each
 from tests.evaluation.world import World, trial
 
 
@@ -22,7 +22,3 @@ def test_each_reports_every_scene_it_gives(tmp_path) -> None:
     assert [scene.id for scene in each(given, given.train, "some", [2, 0])] == ["01/000000", "00/000000"]
     assert reports == [("some", 1, 2), ("some", 2, 2)]
     assert len(list(each(given, given.test, "all"))) == 2
-
-
-def test_a_data_set_without_a_name_is_called_by_its_type() -> None:
-    assert (name_of(World(1)), name_of([])) == ("world", "list")

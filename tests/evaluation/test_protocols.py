@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from pointlift.datasets.semantickitti import SemanticKITTI
+from pointlift.data.opening import open_by_name
 from pointlift.evaluation.base import Trial
 from pointlift.evaluation.table import columns, markdown, rows
 from pointlift.registry import PROTOCOLS, STUDENTS
@@ -41,8 +41,8 @@ def test_runs_and_reports(name: str, root: Path, tmp_path: Path) -> None:
     steps: dict[str, list[int]] = {}
     trial = Trial(
         student=fresh_student(1),
-        train=SemanticKITTI(root=root, split="train", sector=(-60.0, 60.0)),
-        test=SemanticKITTI(root=root, split="val", sector=(-60.0, 60.0)),
+        train=open_by_name("semantickitti", root=root, split="train", sector=(-60.0, 60.0)),
+        test=open_by_name("semantickitti", root=root, split="val", sector=(-60.0, 60.0)),
         fresh_student=fresh_student,
         pixel_features=lambda: pixel_colors,
         embed_text=lambda prompts: torch.tensor([[1.0 + sum(map(ord, text)) % 7, len(text), 3.0] for text in prompts]),
@@ -53,7 +53,7 @@ def test_runs_and_reports(name: str, root: Path, tmp_path: Path) -> None:
     assert {"protocol", "results"} <= set(json.loads(json.dumps(result, allow_nan=False)))
     protocol = result["protocol"]
     assert protocol["task"] == name
-    assert protocol["test data"]["sector"] == (-60.0, 60.0)
+    assert protocol["test data"]["sector"] == [-60.0, 60.0]
     assert str(root) not in json.dumps(protocol)
     assert PROTOCOLS.summary(name).endswith(".")
     assert all(len(row) == len(columns(result)) for row in rows(result))

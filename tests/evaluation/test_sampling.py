@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 from pointlift.errors import DataError, RecipeError
-from pointlift.evaluation.sampling import Chosen, Shortlist, generator, ids_of, split_by_sequence, spread, subset
-from tests.evaluation.world import World
+from pointlift.evaluation.sampling import Shortlist, generator, split_by_sequence, spread, subset
 
 
 @pytest.mark.parametrize("count", [1, 7, 100, 350])
@@ -50,13 +49,6 @@ def test_spread() -> None:
     assert spread(range(100), 3) == [0, 50, 99] or spread(range(100), 3) == [0, 49, 99]
     assert spread([4, 7], 8) == [4, 7]
     assert spread([4, 7], 0) == [4]
-
-
-def test_chosen_and_ids() -> None:
-    world = World(5)
-    some = Chosen(world, [4, 1])
-    assert [scene.id for scene in some] == ["02/000000", "00/000001"]
-    assert ids_of(world) == ids_of(list(world)) == world.ids
 
 
 def test_generator_depends_on_its_key_alone() -> None:

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
+from pointlift.evaluation.metrics import Confusion
 
 from pointlift.errors import DataError
-from pointlift.evaluation.metrics import Confusion
 from pointlift.evaluation.scoring import confusions, majority_row, scored
 from tests.evaluation.world import World, trial, true_class
 

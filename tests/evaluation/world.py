@@ -44,7 +44,8 @@ class World(Dataset):
     ) -> None:
         self._count, self._seed, self._points, self._labels, self._rare = count, seed, points, labels, rare
         self._views = views
-        self.split = "all"
+        self.settings = {"split": "all"}
+        self.labels = frozenset({"points"} if labels else ())
 
     @property
     def ids(self) -> list[str]:

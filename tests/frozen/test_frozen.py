@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from pointlift import api
+from pointlift.registry import DATASETS
 from pointlift.report import report
 from pointlift.run import Run, train
 from pointlift.students import point_transformer
@@ -95,7 +96,7 @@ def test_a_run_of_then_labels_a_scan(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["street", "rooms", "shapes"])
 def test_generated_data_of_then_are_found(name: str) -> None:
-    scenes = api.DATASETS.build(name, root=Path("nowhere"))
+    scenes = DATASETS.build(name, root=Path("nowhere"))
     first = scenes._specs[0][0] if name == "rooms" else scenes._specs[0]
     assert first.made_from == EXPECTED["specs"][name]["made_from"]
     assert first.folder == Path(EXPECTED["specs"][name]["folder"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,8 +13,7 @@ from torch import Tensor
 from pointlift import losses
 from pointlift.registry import LOSSES
 
-NAMES = [name for name in LOSSES.names() if LOSSES.get(name).__module__ == "pointlift.losses.paired"]
-RELATIONAL = ["cross_modal", "intra_modal", "relational"]
+NAMES = [name for name in LOSSES.names() if LOSSES.get(name).factory.__module__ == "pointlift.losses.paired"]
 
 
 def features(rows: int, dim: int = 5, seed: int = 0, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
@@ -60,6 +60,8 @@ def reference(name: str, k: np.ndarray, q: np.ndarray, normalize: bool = True, *
     ]
     return weights[0] * diagonal + weights[1] * cross + weights[2] * intra
 
+
+REFERENCES = {name: partial(reference, name) for name in NAMES}
 
 CASES = [
     ("contrastive", {}),

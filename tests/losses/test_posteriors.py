@@ -14,7 +14,7 @@ TEACHER = GENERATOR.dirichlet(np.ones(5), size=12) * GENERATOR.uniform(0.2, 3, s
 TEACHER[:, 4] = 0  # a class that never occurs
 
 
-def literal(student, teacher, temperature, balance, normalize=True, rows=None):
+def literal(student, teacher, temperature=0.1, balance=0.0, normalize=True, rows=None):
     shares = [row / row.sum() for row in teacher]
     prior = [max(np.mean([row[c] for row in shares]), LEAST_SHARE) for c in range(student.shape[1])]
     total, chosen = 0.0, range(len(student))[rows] if rows is not None else range(len(student))
@@ -24,6 +24,9 @@ def literal(student, teacher, temperature, balance, normalize=True, rows=None):
         for c in range(len(z)):
             total -= shares[i][c] * (z[c] - np.log(np.exp(z).sum())) / len(chosen)
     return total
+
+
+REFERENCES = {"posterior": literal}
 
 
 @pytest.mark.parametrize("balance", [0.0, 0.5, 1.0])

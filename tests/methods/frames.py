@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from pointlift import losses
 from pointlift.data.dataset import Dataset
 from pointlift.data.scene import Scene, View
-from pointlift.losses import mse
 from pointlift.methods.concept.method import Concept
 from pointlift.students.point_transformer import PointTransformer
 from pointlift.teachers.cache import FeatureCache
@@ -31,7 +30,7 @@ class Frames(Dataset):
 
     def __init__(self, count: int = 12, points: int = 200, views: int = 1, seed: int = 0) -> None:
         self.count, self.points, self._views, self._seed = count, points, views, seed
-        self.split = "all"
+        self.settings = {"split": "all"}
 
     @property
     def ids(self) -> list[str]:
@@ -85,4 +84,4 @@ def concept(folder: Any = None, network: PointTransformer | None = None, **optio
     options = {"concept_tokens": 4, **options}
     network = network or student(3 if options.get("target") == "patches" else 0)
     torch.manual_seed(1)
-    return Concept(network, features, partial(mse), **options)
+    return Concept(network, features, losses.build("mse"), **options)

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 import pointlift
+from pointlift import losses
 from pointlift.data.augmentation import ImageAugmentation, PointAugmentation
 from pointlift.data.scene import Pairs, Scene
 from pointlift.errors import DataError, RecipeError
-from pointlift.losses import similarity
 from pointlift.losses.distributed import permuted_rows
 from pointlift.methods.point_pixel import PointPixel, draw_pairs
 from pointlift.teachers.cache import FeatureCache
@@ -17,6 +17,8 @@ from pointlift.teachers.labelmaps import LabelMaps
 from pointlift.teachers.pixels import PixelFeatures
 from pointlift.train.loader import scene_generator
 from tests.fixtures_kitti import write_semantickitti
+
+SIMILARITY = losses.build("similarity")
 
 
 @pytest.fixture
@@ -46,7 +48,7 @@ def batch_of(method: PointPixel, scenes: list[Scene]) -> object:
 
 
 def test_the_loss_is_that_of_literally_paired_rows(scenes: list[Scene], features: PixelFeatures) -> None:
-    method = PointPixel(student(), features, similarity, pairs_per_scene=50).eval()
+    method = PointPixel(student(), features, SIMILARITY, pairs_per_scene=50).eval()
     loss = method(batch_of(method, scenes))["loss"].item()
     expected = []
     for scene, rng in zip(scenes, generators(scenes), strict=True):
@@ -62,9 +64,9 @@ def test_the_loss_is_that_of_literally_paired_rows(scenes: list[Scene], features
 
 def test_augmentation_leaves_the_targets_alone(scenes: list[Scene], features: PixelFeatures) -> None:
     """Geometry moves, cuboids vanish, yet each pair's point is the one whose pixel it keeps."""
-    plain = PointPixel(student(), features, similarity, pairs_per_scene=10_000)
+    plain = PointPixel(student(), features, SIMILARITY, pairs_per_scene=10_000)
     options = PointAugmentation(min_pairs=10, cuboid_fraction=0.5, scale=(0.9, 1.1))
-    moved = PointPixel(student(), features, similarity, options, pairs_per_scene=10_000)
+    moved = PointPixel(student(), features, SIMILARITY, options, pairs_per_scene=10_000)
     for scene in scenes:
         before, after = (method.sample(scene, np.random.default_rng(1)) for method in (plain, moved))
         known = {tuple(pixel): target for pixel, target in zip(before.pairs.pixels, before.targets, strict=True)}
@@ -79,9 +81,9 @@ def test_image_augmentation_without_a_cache_runs_and_with_one_is_refused(
 ) -> None:
     options = ImageAugmentation(crop_size=(56, 98), min_pairs=10)
     with pytest.raises(RecipeError, match="cannot be cached while images are augmented"):
-        PointPixel(student(), features, similarity, image=options)
+        PointPixel(student(), features, SIMILARITY, image=options)
     uncached = PixelFeatures(features.teacher)
-    method = PointPixel(student(), uncached, similarity, image=options, pairs_per_scene=30)
+    method = PointPixel(student(), uncached, SIMILARITY, image=options, pairs_per_scene=30)
     batch = batch_of(method, scenes)
     assert batch.targets is None
     assert {sample.scene.views[0].image.shape for sample in batch.samples} == {(56, 98, 3)}
@@ -91,14 +93,14 @@ def test_image_augmentation_without_a_cache_runs_and_with_one_is_refused(
 
 
 def test_cached_and_computed_targets_agree(scenes: list[Scene], features: PixelFeatures) -> None:
-    cached = PointPixel(student(), features, similarity, pairs_per_scene=40).eval()
-    computed = PointPixel(student(), PixelFeatures(features.teacher), similarity, pairs_per_scene=40).eval()
+    cached = PointPixel(student(), features, SIMILARITY, pairs_per_scene=40).eval()
+    computed = PointPixel(student(), PixelFeatures(features.teacher), SIMILARITY, pairs_per_scene=40).eval()
     first, second = (method(batch_of(method, scenes))["loss"].item() for method in (cached, computed))
     assert first == pytest.approx(second, abs=1e-3)
 
 
 def test_the_shuffled_control_permutes_targets_over_the_batch(scenes: list[Scene], features: PixelFeatures) -> None:
-    method = PointPixel(student(), features, similarity, pairs_per_scene=40, shuffle_pairs=True).eval()
+    method = PointPixel(student(), features, SIMILARITY, pairs_per_scene=40, shuffle_pairs=True).eval()
     batch = batch_of(method, scenes)
     order = permuted_rows(torch.arange(80)[:, None], batch.seed)[:, 0].tolist()
     assert sorted(order) == list(range(80))
@@ -109,7 +111,7 @@ def test_the_shuffled_control_permutes_targets_over_the_batch(scenes: list[Scene
 
 
 def test_only_the_student_is_trained_and_saved(features: PixelFeatures) -> None:
-    method = PointPixel(student(), features, similarity)
+    method = PointPixel(student(), features, SIMILARITY)
     assert {name.split(".")[0] for name in method.state_dict()} == {"trained"}
     method.train()
     assert not features.teacher.training
@@ -118,8 +120,8 @@ def test_only_the_student_is_trained_and_saved(features: PixelFeatures) -> None:
 
 def test_mistakes_are_named(scenes: list[Scene], features: PixelFeatures) -> None:
     with pytest.raises(RecipeError, match="student gives 7 channels and the teacher 24"):
-        PointPixel(student(7), features, similarity)
-    method = PointPixel(student(), features, similarity)
+        PointPixel(student(7), features, SIMILARITY)
+    method = PointPixel(student(), features, SIMILARITY)
     blind = scenes[0].select(scenes[0].points[:, 0] < -5)
     with pytest.raises(DataError, match=f"scene {blind.id}: no point is seen"):
         method.sample(blind, np.random.default_rng(0))
@@ -136,7 +138,7 @@ def test_scenes_without_images_are_named_before_training(tmp_path: Path, feature
     root = write_semantickitti(tmp_path, {"00": 3}, points=300)
     for frame in (0, 2):
         (root / "sequences" / "00" / "image_2" / f"{frame:06d}.png").unlink()
-    method = PointPixel(student(), features, similarity)
+    method = PointPixel(student(), features, SIMILARITY)
     with pytest.raises(DataError, match=r"2 of 3 scenes have no image, .*: 00/000000, 00/000002"):
         method.prepare(pointlift.dataset("semantickitti", root))
 
@@ -154,7 +156,7 @@ def test_pairs_of_which_the_teacher_says_nothing_are_dropped(
     scenes: list[Scene], features: PixelFeatures, cached: bool
 ) -> None:
     half = Half(features.teacher, cache=features.cache if cached else None)
-    method = PointPixel(student(), half, similarity, pairs_per_scene=60).eval()
+    method = PointPixel(student(), half, SIMILARITY, pairs_per_scene=60).eval()
     batch = batch_of(method, scenes)
     assert (batch.targets is not None) == cached
     expected = []
@@ -176,7 +178,7 @@ def test_no_pair_that_the_teacher_speaks_of_is_no_loss(scenes: list[Scene], feat
             return torch.zeros(len(pairs.point_index), 24)
 
     for cache in (features.cache, None):
-        method = PointPixel(student(), Silent(features.teacher, cache=cache), similarity)
+        method = PointPixel(student(), Silent(features.teacher, cache=cache), SIMILARITY)
         loss = method(batch_of(method, scenes))["loss"]
         loss.backward()
         assert loss.item() == 0
@@ -185,12 +187,12 @@ def test_no_pair_that_the_teacher_speaks_of_is_no_loss(scenes: list[Scene], feat
 def test_images_of_a_teacher_that_reads_files_are_not_augmented(features: PixelFeatures) -> None:
     features.teacher.reads_files = True
     with pytest.raises(RecipeError, match="reads its maps from files, so images cannot be augmented"):
-        PointPixel(student(), features, similarity, image=ImageAugmentation())
+        PointPixel(student(), features, SIMILARITY, image=ImageAugmentation())
 
 
 def test_missing_files_of_the_teacher_are_found_before_training(scenes: list[Scene], kitti_root: Path) -> None:
     teacher = LabelMaps(path="{folder}/{stem}-classes.png", classes="cityscapes19")
-    method = PointPixel(student(19), PixelFeatures(teacher), similarity)
+    method = PointPixel(student(19), PixelFeatures(teacher), SIMILARITY)
     data = pointlift.dataset("semantickitti", kitti_root)
     with pytest.raises(DataError, match=rf"-classes.png: the label map is missing \({len(data)} of {len(data)} views"):
         method.prepare(data)
@@ -214,7 +216,7 @@ def rig(scene: Scene, cameras: int) -> Scene:
 
 def test_pairs_are_drawn_over_all_views_together(scenes: list[Scene], features: PixelFeatures) -> None:
     scene = rig(scenes[0], 3)
-    method = PointPixel(student(), features, similarity, pairs_per_scene=90)
+    method = PointPixel(student(), features, SIMILARITY, pairs_per_scene=90)
     sample = method.sample(scene, np.random.default_rng(0))
     assert len(sample.pairs.point_index) == 90
     assert (sample.pairs.per_view(3) > 10).all()
@@ -233,7 +235,7 @@ def test_some_random_views_of_each_scene(scenes: list[Scene], features: PixelFea
     blind = replace(scene.views[0], name="blind", camera_from_points=backwards, intrinsics=np.diag([9000.0, 9000, 1]))
     scene = replace(scene, views=[blind, *scene.views])  # far off its axis: it sees nothing
     assert scene.pairs().per_view(5)[0] == 0
-    method = PointPixel(student(), features, similarity, pairs_per_scene=10_000, views_per_scene=count)
+    method = PointPixel(student(), features, SIMILARITY, pairs_per_scene=10_000, views_per_scene=count)
     seen = set()
     for seed in range(40):
         sample = method.sample(scene, np.random.default_rng(seed))
@@ -251,7 +253,7 @@ def test_some_random_views_of_each_scene(scenes: list[Scene], features: PixelFea
 
 def test_without_a_number_of_views_no_random_number_is_spent(scenes: list[Scene], features: PixelFeatures) -> None:
     """Runs begun before the option was there go on with the pairs that they had."""
-    sample = PointPixel(student(), features, similarity, pairs_per_scene=20).sample(scenes[0], np.random.default_rng(3))
+    sample = PointPixel(student(), features, SIMILARITY, pairs_per_scene=20).sample(scenes[0], np.random.default_rng(3))
     expected = draw_pairs(scenes[0].pairs(), 20, np.random.default_rng(3))
     np.testing.assert_array_equal(sample.pairs.point_index, expected.point_index)
 
@@ -259,7 +261,7 @@ def test_without_a_number_of_views_no_random_number_is_spent(scenes: list[Scene]
 def test_no_view_that_sees_a_point_is_named(scenes: list[Scene], features: PixelFeatures) -> None:
     blind = scenes[0].select(scenes[0].points[:, 0] < -5)
     with pytest.raises(DataError, match="no point is seen by any view"):
-        PointPixel(student(), features, similarity, views_per_scene=1).sample(blind, np.random.default_rng(0))
+        PointPixel(student(), features, SIMILARITY, views_per_scene=1).sample(blind, np.random.default_rng(0))
 
 
 def test_the_images_of_a_step_go_through_the_teacher_together(
@@ -275,10 +277,10 @@ def test_the_images_of_a_step_go_through_the_teacher_together(
         "_features",
         lambda self, images, views: batches.append(len(images)) or whole(self, images, views),
     )
-    method = PointPixel(student(), PixelFeatures(teacher), similarity, pairs_per_scene=60).eval()
+    method = PointPixel(student(), PixelFeatures(teacher), SIMILARITY, pairs_per_scene=60).eval()
     batch = batch_of(method, mixed)
     together = method(batch)["loss"].item()
     assert sorted(batches) == [1, 4]
     targets = torch.cat([PixelFeatures(teacher)(sample.scene, sample.pairs) for sample in batch.samples])
-    alone = similarity(method.student(batch.points, batch.rows), targets).item()
+    alone = losses.similarity(method.student(batch.points, batch.rows), targets).item()
     assert together == pytest.approx(alone, abs=1e-5)

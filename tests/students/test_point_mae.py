@@ -120,7 +120,7 @@ def test_safetensors_by_the_option(tmp_path: Path) -> None:
     save_file(tensors, tmp_path / "weights.safetensors")
     one = STUDENTS.build("point_transformer", 0, 5, size="tiny", weights=str(tmp_path / "weights.safetensors"))
     assert_taken(one, tensors)
-    assert len(one.loaded.taken) == len(tensors) - 4
+    assert f": {len(tensors) - 4} keys taken, 4 not;" in one.loaded
     assert student().loaded is None
 
 

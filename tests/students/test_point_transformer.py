@@ -12,7 +12,7 @@ from pointlift.data.batch import Batch
 from pointlift.data.clouds import to_unit_sphere
 from pointlift.errors import DataError, PointliftError, RecipeError
 from pointlift.registry import STUDENTS
-from pointlift.students.point_transformer import SIZES, PointTransformer, point_transformer
+from pointlift.students.point_transformer import SIZES, PointTransformer
 from pointlift.students.points import drawn_rows, random_patches, unit_spheres
 from pointlift.students.transformer import DropPath
 from tests.students.points import reference
@@ -159,7 +159,7 @@ def test_number_of_parameters(size: str, class_token: bool) -> None:
     block = 2 * c + 3 * c * c + (c * c + c) + 2 * c + (c * 4 * c + 4 * c) + (4 * c * c + c)
     expected = embedding + position + depth * block + 2 * c + (2 * c if class_token else 0) + (c * 16 + 16)
     with torch.device("meta"):
-        student = point_transformer(0, 16, size=size, class_token=class_token)
+        student = PointTransformer(0, 16, size=size, class_token=class_token)
     assert sum(parameter.numel() for parameter in student.parameters()) == expected
     if size == "base":
         assert (embedding, position, block, 12 * block) == (494_464, 50_048, 1_773_312, 21_279_744)
@@ -366,7 +366,7 @@ def test_without_an_output_layer_the_output_is_that_of_the_decoder() -> None:
 
 def test_training_lowers_the_loss() -> None:
     torch.manual_seed(0)
-    student, batch = point_transformer(0, 6, size="tiny", groups=32, group_size=8), batch_of(200, 150)
+    student, batch = PointTransformer(0, 6, size="tiny", groups=32, group_size=8), batch_of(200, 150)
     target = torch.stack([torch.sin(batch.points[:, i % 3] * (1 + i)) for i in range(6)], dim=1)
     optimizer = torch.optim.AdamW(student.parameters(), 3e-3)
     losses = []

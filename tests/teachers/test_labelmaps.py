@@ -221,8 +221,9 @@ def test_bad_options_are_named(options: dict[str, str], message: str) -> None:
 
 def test_the_maps_of_real_scans(semantickitti_mini: Path) -> None:
     """The known score of the shipped predictions through the shipped map at visible points of sequence 08."""
-    from pointlift.datasets.semantickitti import SemanticKITTI
     from pointlift.evaluation.metrics import Confusion
+
+    from pointlift.datasets.semantickitti.dataset import SemanticKITTI
     from pointlift.evaluation.visibility import Visibility, visible_features
 
     data = SemanticKITTI(root=semantickitti_mini, split="val")

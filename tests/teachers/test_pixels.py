@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from pointlift.data.dataset import Dataset
 from pointlift.data.scene import Pairs, Scene
 from pointlift.teachers.cache import FeatureCache
 from pointlift.teachers.images import view_features
@@ -90,7 +91,7 @@ def test_precompute_fills_in_batches_and_goes_on(tmp_path):
 
 
 def test_precompute_reads_no_points_where_views_are_known(tmp_path):
-    class Views:
+    class Views(Dataset):
         """A data set whose points must not be read."""
 
         def __len__(self):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from pointlift.data.dataset import Scenes
 from pointlift.errors import CheckpointError, DataError, RecipeError, TrainingError
 from pointlift.train import TrainOptions, checkpoint, fit, log
 from pointlift.train.loader import SceneOrder, StepBatches, scene_generator
@@ -137,7 +138,7 @@ def test_no_scenes_and_too_many_processes_are_named() -> None:
     with pytest.raises(DataError, match="no scenes"):
         fit(Toy(), [], OPTIONS, cpu=True)
     with pytest.raises(DataError, match="batch_size is 1; 2 processes need at least 2"):
-        StepBatches(Toy(), scenes(), batch_size=1, seed=0, world=2)
+        StepBatches(Toy(), Scenes(scenes()), batch_size=1, seed=0, world=2)
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -164,23 +165,23 @@ def test_a_run_goes_on_only_with_the_facts_it_began_with(tmp_path: Path) -> None
 def test_a_scene_met_twice_in_a_batch_is_drawn_twice() -> None:
     first, again = (scene_generator(0, 3, "a", repeat).random(4) for repeat in (0, 1))
     assert not np.allclose(first, again)
-    source = StepBatches(Toy(), scenes(2), batch_size=4, seed=0)
+    source = StepBatches(Toy(), Scenes(scenes(2)), batch_size=4, seed=0)
     assert len(set(source[0].inputs[:, 0].tolist())) > 20
 
 
 def test_every_epoch_sees_every_scene_once() -> None:
-    order = SceneOrder(scenes(6), seed=4)
+    order = SceneOrder(Scenes(scenes(6)), seed=4)
     seen = [index for step in range(10) for index in order.of(step, 3)]
     for epoch in range(5):
         assert sorted(seen[epoch * 6 : epoch * 6 + 6]) == list(range(6))
     assert seen[:6] != seen[6:12]
-    assert SceneOrder(scenes(6), seed=4).of(7, 3) == seen[21:24]
+    assert SceneOrder(Scenes(scenes(6)), seed=4).of(7, 3) == seen[21:24]
 
 
 def test_the_order_is_that_of_a_permutation_for_each_epoch() -> None:
     """As literally as it can be said; runs begun with earlier versions go on with the order that they had."""
     for count, batch_size, seed in ((5, 2, 0), (3, 7, 4), (1, 2, 1), (64, 8, 3)):
-        order = SceneOrder(range(count), seed)  # type: ignore[arg-type]
+        order = SceneOrder(Scenes(range(count)), seed)  # type: ignore[arg-type]
         for step in (0, 1, 2, 17, 5, 400):
             expected = []
             for position in range(step * batch_size, (step + 1) * batch_size):
@@ -192,14 +193,14 @@ def test_the_order_is_that_of_a_permutation_for_each_epoch() -> None:
 def test_an_epoch_is_drawn_once_and_not_at_every_position(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = []
     whole = SceneOrder._drawn
-    monkeypatch.setattr(SceneOrder, "_drawn", lambda self, epoch: drawn.append(epoch) or whole(self, epoch))
-    order = SceneOrder(range(1000), seed=0)  # type: ignore[arg-type]
+    monkeypatch.setattr(SceneOrder, "_drawn", lambda self, epoch, *n: drawn.append(epoch) or whole(self, epoch, *n))
+    order = SceneOrder(Scenes(range(1000)), seed=0)  # type: ignore[arg-type]
     for step in range(300):
         order.of(step, 10)
     assert drawn == [0, 1, 2]
 
 
-class Weighted(list):
+class Weighted(Scenes):
     """Scene 0 twice an epoch, the others once, in an order of its own."""
 
     lengths = (0,)

@@ -1,9 +1,11 @@
+import copy
 import math
 
 import pytest
 import torch
 from torch import nn
 
+from pointlift.students.base import Undecayed
 from pointlift.train.options import TrainOptions
 from pointlift.train.schedule import build_optimizer, learning_rate_factor, set_learning_rate
 
@@ -34,16 +36,16 @@ def test_no_decay_of_one_dimensional_parameters_and_factors_by_prefix(name: str)
     assert sorted({group["lr"] for group in optimizer.param_groups}) == [0.25, 2.5]
 
 
-def test_a_module_may_name_parameters_that_are_not_decayed() -> None:
+def test_learned_tokens_are_not_decayed() -> None:
     class Tokens(nn.Module):
-        undecayed = ("mask", "absent")
-
         def __init__(self) -> None:
             super().__init__()
-            self.mask, self.other = nn.Parameter(torch.ones(1, 2)), nn.Parameter(torch.ones(1, 2))
-            self.absent = None
+            self.mask, self.other = Undecayed(torch.ones(1, 2)), nn.Parameter(torch.ones(1, 2))
 
-    for module, tokens in ((own := Tokens(), own), (nn.Sequential(nn.Linear(2, 2), own := Tokens()), own)):
+    copied = copy.deepcopy(Tokens()).double()
+    copied.load_state_dict(Tokens().state_dict())
+    nested = Tokens()
+    for module, tokens in ((copied, copied), (nn.Sequential(nn.Linear(2, 2), nested), nested)):
         groups = build_optimizer(module, TrainOptions(weight_decay=0.1)).param_groups
         decays = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
         assert (decays[id(tokens.mask)], decays[id(tokens.other)]) == (0.0, 0.1)

@@ -13,10 +13,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from pointlift import losses
 from pointlift.data.scene import Scene
 from pointlift.errors import DataError
-from pointlift.losses import relational
-from pointlift.losses.distributed import global_loss
 from pointlift.students.normalization import BatchNorm
 from pointlift.train import TrainOptions, fit
 from pointlift.train.method import Method
@@ -46,7 +45,7 @@ class Toy(Method):
 
     def __init__(self, break_at: int | None = None, broken: str = "loss") -> None:
         super().__init__()
-        self.broken = broken
+        self.broken, self.loss = broken, losses.build("relational")
         torch.manual_seed(0)
         self.trained = nn.Sequential(nn.Linear(4, 16), BatchNorm(16), nn.ReLU(), nn.Linear(16, 8))
         self.mixing = torch.from_numpy(np.random.default_rng(0).normal(size=(4, 8))).float()
@@ -63,7 +62,7 @@ class Toy(Method):
         return ToyBatch(inputs, torch.tanh(inputs @ self.mixing), [name for name, _ in samples])
 
     def forward(self, batch: ToyBatch) -> dict[str, torch.Tensor]:
-        loss = global_loss(relational, self.trained(batch.inputs), batch.targets)
+        loss = self.loss(self.trained(batch.inputs), batch.targets)
         self.steps += 1
         if self.steps == self.break_at:
             loss = loss * float("nan") if self.broken == "loss" else loss + _NanGradient.apply(loss)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import numpy as np
 from pointlift.data.dataset import Dataset
 from pointlift.data.scene import Pairs, Scene
 from pointlift.errors import DataError
+from pointlift.progress import Progress
 from pointlift.report.pictures import overlay
 
 
@@ -23,7 +24,7 @@ def check(
     out: Path | None = None,
     *,
     pictures: int = 2,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Read a data set as training would, and say what is in it.
 
@@ -95,7 +96,7 @@ def tables(report: dict[str, Any]) -> list[tuple[str, list[str], list[list[str]]
 def draw(scene: Scene, pairs: Pairs, dataset: Dataset, out: Path) -> list[Path]:
     """Write the pictures of one scene into the folder ``out`` and return their paths."""
     out.mkdir(parents=True, exist_ok=True)
-    palette = overlay.class_palette(dataset.class_names, getattr(dataset, "class_colors", None))
+    palette = overlay.class_palette(dataset.class_names, dataset.class_colors)
     stem = re.sub(r"[^\w.-]+", "_", scene.id)
     paths = [out / f"{stem}-above.png"]
     overlay.save_birds_eye(paths[0], scene, dataset.class_names, palette)
@@ -134,7 +135,7 @@ class _Summary:
         for view in scene.views:
             _ = view.image  # so that an image that does not decode is found here and not after a day of training
         decoded = time.perf_counter()
-        pairs = scene.pairs(min_depth=getattr(self.dataset, "min_depth", 1.0))
+        pairs = scene.pairs(min_depth=self.dataset.min_depth)
         paired = time.perf_counter()
         for name, duration in zip(self.seconds, (loaded - start, decoded - loaded, paired - decoded), strict=True):
             self.seconds[name].append(duration)
@@ -195,12 +196,8 @@ class _Summary:
                 )
 
     def _count_pose(self, index: int) -> None:
-        pose = getattr(self.dataset, "pose", None)
-        if pose is None:
-            return
         try:
-            pose(index)
-            self.poses += 1
+            self.poses += self.dataset.pose(index) is not None
         except DataError:
             self.warn("there is no pose")
 
@@ -217,7 +214,7 @@ class _Summary:
             "dataset": self.dataset.name,
             "scenes": len(self.dataset),
             "scenes_read": len(self.points),
-            "dropped_frames": dict(getattr(self.dataset, "dropped_frames", {})),
+            "dropped_frames": dict(self.dataset.dropped_frames),
             "points_per_scene": _spread_of(self.points),
             "coordinates": {name: ranges[name] for name in "xyz"},
             "features": {name: ranges[name] for name in self.dataset.feature_names},

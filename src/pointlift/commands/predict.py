@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +12,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from pointlift.data.dataset import Dataset
 from pointlift.data.formats.ply import write_ply
 from pointlift.data.formats.scan import read_scan, suffix_of
 from pointlift.data.scene import Scene
-from pointlift.errors import CheckpointError, RecipeError
+from pointlift.errors import RecipeError
 from pointlift.evaluation.prompts import checked_templates, embed_names
 from pointlift.evaluation.prototypes import cosines, require_width
 from pointlift.files import write_atomically
-from pointlift.options import option_values
-from pointlift.registry import DATASETS, TEACHERS
+from pointlift.registry import DATASETS
 from pointlift.run import Run
 from pointlift.train import checkpoint
+from pointlift.trial import OpenedTeacher
 
 OUT = Path("predictions")
 
@@ -68,12 +69,16 @@ def predict(
     names = None if prompts is None else _checked(prompts)
     templates = None if templates is None else checked_templates(templates)
     run = run if isinstance(run, Run) else Run(run)
-    run.require_point_features("predict")
+    if run.parts.trains != "points":
+        raise RecipeError(
+            f"{run.folder}: the method '{run.recipe.method.name}' trained the encoder alone, so the student has no "
+            "features in the teacher's space, which predict gives and compares with prompts"
+        )
     path, state = run.checkpoint, checkpoint.read_state(run.checkpoint)
     scene = read_scan(scan, state["feature_names"], intensity_scale=intensity_scale)
     student = run.student()
     if names is not None:
-        embeddings, templates = _text(run, state, names, templates)
+        embeddings, templates = _text(run, names, templates)
         require_width(student, embeddings.shape[1], "the teacher's text", "predict")
     student.to("cuda" if torch.cuda.is_available() and not cpu else "cpu")
     features = student.features(scene)
@@ -82,7 +87,7 @@ def predict(
     if names is None:
         found = _write_features(target, scene, features)
     else:
-        colors = prompt_colors(names, DATASETS.get(run.recipe.data.name))
+        colors = prompt_colors(names, _class_colors(run))
         found = _write_labels(target, scene, cosines(torch.from_numpy(features), embeddings), names, colors, scores)
         found["templates"] = list(templates or ())
     return {
@@ -136,9 +141,9 @@ def pca_colors(features: np.ndarray) -> tuple[np.ndarray, float]:
     return colors, float(variances[::-1][:3].sum() / total) if total > 1e-12 else 0.0
 
 
-def prompt_colors(names: Sequence[str], dataset: Any = None) -> np.ndarray:
-    """A colour (C, 3) uint8 for each prompt: that of the data set's class of this name, else the most different one."""
-    known = dict(zip(getattr(dataset, "class_names", ()), getattr(dataset, "class_colors", ()), strict=False))
+def prompt_colors(names: Sequence[str], known: Mapping[str, Sequence[int]] | None = None) -> np.ndarray:
+    """A colour (C, 3) uint8 for each prompt: that of the ``known`` class of this name, else the most different one."""
+    known = known or {}
     levels = np.linspace(40, 240, 6)
     grid = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), axis=-1).reshape(-1, 3)
     taken = [np.array(known[name], float) for name in names if name in known] + [np.zeros(3), np.full(3, 255.0)]
@@ -151,6 +156,12 @@ def prompt_colors(names: Sequence[str], dataset: Any = None) -> np.ndarray:
     return colors
 
 
+def _class_colors(run: Run) -> dict[str, tuple[int, int, int]]:
+    """Colours of the classes that the run's data set has whatever it is opened with."""
+    kind: type[Dataset] = DATASETS.get(run.recipe.data.name).factory  # type: ignore[assignment]
+    return dict(zip(kind.class_names, kind.class_colors or (), strict=False))
+
+
 def _checked(prompts: Sequence[str] | str) -> list[str]:
     names = [name.strip() for name in (prompts.split(",") if isinstance(prompts, str) else prompts)]
     if not names or not all(names):
@@ -161,16 +172,9 @@ def _checked(prompts: Sequence[str] | str) -> list[str]:
     return names
 
 
-def _text(
-    run: Run, state: dict[str, Any], names: Sequence[str], templates: Sequence[str] | None
-) -> tuple[Tensor, Sequence[str]]:
+def _text(run: Run, names: Sequence[str], templates: Sequence[str] | None) -> tuple[Tensor, Sequence[str]]:
     """Unit text embeddings (C, D) float32 of the teacher that the student learned from, and the templates used."""
-    teacher = TEACHERS.get(run.recipe.teacher.name)(**option_values(run.recipe.teacher))
-    if state["teacher"] != teacher.fingerprint:
-        raise CheckpointError(
-            f"the student of {run.folder} learned from another teacher than '{run.recipe.teacher.name}' is here: its "
-            "weights or settings differ, so its prompts do not fit; use the version of pointlift that wrote the run"
-        )
+    teacher = OpenedTeacher(run, torch.device("cpu")).teacher
     templates = teacher.templates if templates is None else templates
     return F.normalize(embed_names(teacher.embed_text, names, templates), dim=1).float(), templates
 

@@ -58,7 +58,7 @@ def dry_run(recipe: Recipe, *, progress: Progress | None = None, cpu: bool = Fal
         scenes, teacher = parts.dataset(), parts.pixel_features.teacher
         epoch = SceneOrder(scenes, recipe.seed).length
         options = recipe.training.resolved(epoch)
-        few = Subset(scenes, _spread(min(len(scenes), STEPS * options.batch_size), len(scenes)))
+        few = _few(scenes, min(len(scenes), STEPS * options.batch_size))
         student = parts.student(len(scenes.feature_names), parts.out_channels, recipe.seed)
         method = parts.method(student).to(device)
         preparing = _prepared(method, few, progress)
@@ -110,9 +110,9 @@ def table(result: dict[str, Any]) -> list[list[str]]:
     return rows
 
 
-def _spread(count: int, of: int) -> list[int]:
-    """``count`` numbers below ``of``, evenly spread."""
-    return [position * of // count for position in range(count)]
+def _few(scenes: Dataset, count: int) -> Subset:
+    """Some scenes of a data set, evenly spread; made one by one where a data set makes its scenes on first use."""
+    return Subset(scenes, [position * len(scenes) // count for position in range(count)])
 
 
 def _with_some_teacher(recipe: Recipe, folder: Path) -> tuple[Parts, bool]:

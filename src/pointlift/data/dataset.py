@@ -16,7 +16,8 @@ from pointlift.data.scene import Scene, View
 from pointlift.progress import Progress
 
 LabelKind = Literal["points", "parts", "objects", "boxes"]
-"""What labels there are: a class of each point, a part of each point of an object, a class of each object, boxes."""
+"""What labels there are: a class of each point; classes of points that are parts of an object of a known class (with
+``points``, as they are classes too); a class of each whole object; boxes. Single scenes may lack what others have."""
 
 
 class Dataset(Sequence[Scene]):
@@ -30,10 +31,14 @@ class Dataset(Sequence[Scene]):
         box_names: names of the classes of boxes.
         object_names: names of the classes of whole objects.
         labels: which kinds of labels the scenes have; a task declares which it needs.
+        parts_of: of each class of objects, the classes of points that are its parts.
         prompts: names of each class for text encoders; a class that has none here is called by its own name.
         min_depth: metres from which its cameras see.
         subset_options: names of options that thin out a split, and hold for the split that they were given for only.
         dropped_frames: how many frames were left out at opening, by what they lack.
+        mixed: names of the parts of a mixture, of which an evaluation chooses one; empty for all else.
+        settings: the options it was opened with, by name and as plain data, but for places and what is local: whoever
+            opens the same data elsewhere with these gets the same scenes. Empty for what was not opened by its name.
     """
 
     name: str = "scenes"
@@ -43,10 +48,13 @@ class Dataset(Sequence[Scene]):
     box_names: tuple[str, ...] = ()
     object_names: tuple[str, ...] = ()
     labels: frozenset[LabelKind] = frozenset()
+    parts_of: Mapping[str, Sequence[int]] = {}
     prompts: Mapping[str, Sequence[str]] = {}
     min_depth: float = 1.0
     subset_options: tuple[str, ...] = ()
     dropped_frames: Mapping[str, int] = {}
+    mixed: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = {}
 
     def __getitem__(self, index: int) -> Scene:  # type: ignore[override]
         """Scene ``index``, from 0 on; an `IndexError` beyond the last."""

@@ -1,4 +1,4 @@
-"""Opening a data set from its validated options, as a recipe or a part of a mixture gives them."""
+"""Opening a data set: the one place where options become a data set."""
 
 from __future__ import annotations
 
@@ -7,29 +7,42 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from pointlift.options import option_values
+from pointlift.data.dataset import Dataset
+from pointlift.options import option_values, settings, validated
 from pointlift.registry import DATASETS
 
 _log = logging.getLogger(__name__)
 
 
-def open_dataset(options: BaseModel, without: tuple[str, ...] = (), **changes: Any) -> Any:
-    """The data set of these options, with changed ones such as ``split="val"``.
+def open_by_name(name: str, **given: Any) -> Dataset:
+    """The data set called ``name`` with options that are checked first, and kept as its ``settings``.
+
+    Raises:
+        RecipeError: there is no such data set, or an option is wrong.
+        DataError: the data cannot be opened.
+    """
+    options = validated(DATASETS.options(name), {"name": name, **given}, what=f"data set '{name}'")
+    dataset: Dataset = DATASETS.get(name)(**option_values(options))
+    dataset.settings = dataset.settings or settings(options)  # a mixture that stands for a part has the part's
+    dropped = [f"{count:,} with {what}" for what, count in dataset.dropped_frames.items() if count]
+    if dropped:
+        _log.info("%s: frames are left out, %s", name, " and ".join(dropped))
+    return dataset
+
+
+def open_dataset(options: BaseModel, without: tuple[str, ...] = (), **changes: Any) -> Dataset:
+    """The data set of validated options, as a recipe or a part of a mixture gives them, with changed ones.
 
     Options that thin out a split (a data set's ``subset_options``) hold for the split that they were given for only.
 
     Args:
         options: of the data set, as its registry validated them.
         without: keys of ``options`` that are not the data set's.
-        changes: options that differ.
+        changes: options that differ, such as ``split="val"``.
     """
     name = options.name  # type: ignore[attr-defined]
     given = {key: value for key, value in option_values(options).items() if key not in without}
     if changes.get("split", given.get("split")) != given.get("split"):
-        thinning = getattr(DATASETS.get(name), "subset_options", ())
-        given = {key: value for key, value in given.items() if key not in thinning}
-    dataset = DATASETS.build(name, **{**given, **changes})
-    dropped = [f"{count:,} with {what}" for what, count in getattr(dataset, "dropped_frames", {}).items() if count]
-    if dropped:
-        _log.info("%s: frames are left out, %s", name, " and ".join(dropped))
-    return dataset
+        kind: type[Dataset] = DATASETS.get(name).factory  # type: ignore[assignment]
+        given = {key: value for key, value in given.items() if key not in kind.subset_options}
+    return open_by_name(name, **{**given, **changes})

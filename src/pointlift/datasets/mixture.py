@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -17,6 +17,7 @@ from pointlift.data.opening import open_dataset
 from pointlift.data.scene import Scene, View
 from pointlift.errors import DataError, RecipeError, nearest
 from pointlift.options import DATA_ROOT, validated
+from pointlift.progress import Progress
 from pointlift.registry import DATASETS
 
 
@@ -67,7 +68,7 @@ class Mixture(Dataset):
 
     With weight w a part of n scenes has round(w · n) places in every epoch: each scene ⌊w⌋, and scenes drawn anew for
     every epoch one more. Scenes are called ``PART:ID``. Where the parts have different classes, the mixture has none,
-    and its scenes no labels.
+    and its scenes no labels; so it is with the classes of boxes and of objects.
 
     Args:
         parts: the data sets by name.
@@ -88,17 +89,26 @@ class Mixture(Dataset):
                 why = f"its weight is too small for {count} scenes" if count else "it has no scenes"
                 raise DataError(f"mixture: no epoch would visit the part '{name}': {why}")
         self._alone = alone
-        self.dropped_frames = dict(sum((Counter(data.dropped_frames) for data in self.parts.values()), Counter()))
-        first, *others = self.parts.values()
+        first = next(iter(self.parts.values()))
         if alone:
             for key in Dataset.__annotations__:
                 setattr(self, key, getattr(first, key))
             return
-        alike = all(tuple(data.class_names) == tuple(first.class_names) for data in others)
-        self.class_names: tuple[str, ...] = tuple(first.class_names) if alike else ()
-        self.class_colors = first.class_colors if alike else None
-        self.prompts: Mapping[str, Sequence[str]] = first.prompts if alike else {}
-        self.labels = first.labels if alike else frozenset()
+        self.mixed = tuple(self.parts)
+        self.min_depth = min(data.min_depth for data in self.parts.values())
+        self.dropped_frames = dict(sum((Counter(data.dropped_frames) for data in self.parts.values()), Counter()))
+        self._set_classes(first)
+
+    def _set_classes(self, first: Dataset) -> None:
+        """Names that all parts share, and the labels that they name."""
+        self.class_names = _common([data.class_names for data in self.parts.values()])
+        self.box_names = _common([data.box_names for data in self.parts.values()])
+        self.object_names = _common([data.object_names for data in self.parts.values()])
+        if self.class_names:
+            self.class_colors, self.prompts, self.parts_of = first.class_colors, first.prompts, first.parts_of
+        named = {"points": self.class_names, "boxes": self.box_names, "objects": self.object_names}
+        named["parts"] = self.class_names if self.object_names else ()
+        self.labels = frozenset(kind for data in self.parts.values() for kind in data.labels if named[kind])
 
     def __len__(self) -> int:
         return int(self._starts[-1])
@@ -108,8 +118,13 @@ class Mixture(Dataset):
         scene = data[place]
         if self._alone:
             return scene
-        scene = replace(scene, id=f"{name}:{scene.id}")
-        return scene if self.class_names else replace(scene, labels=None, box_labels=None)
+        return replace(
+            scene,
+            id=f"{name}:{scene.id}",
+            labels=scene.labels if self.class_names else None,
+            box_labels=scene.box_labels if self.box_names else None,
+            object_class=scene.object_class if self.object_names else None,
+        )
 
     def epoch(self, rng: np.random.Generator) -> np.ndarray:
         """Scenes of one epoch in order: every part's share of them, shuffled together."""
@@ -131,7 +146,7 @@ class Mixture(Dataset):
         _, data, place = self._find(index)
         return data.views(place)
 
-    def image_paths(self, index: int) -> list[Path | None]:
+    def image_paths(self, index: int) -> Sequence[Path | None]:
         """The image files of scene ``index``, without its cameras where its data set can do that."""
         _, data, place = self._find(index)
         return data.image_paths(place)
@@ -141,12 +156,12 @@ class Mixture(Dataset):
         _, data, place = self._find(index)
         return data.pose(place)
 
-    def prepare(self, progress: Callable[[str, int, int], None] | None = None) -> None:
+    def prepare(self, progress: Progress | None = None) -> None:
         """Let the parts make what they make on first use."""
         for data in self.parts.values():
             data.prepare(progress)
 
-    def _find(self, index: int) -> tuple[str, Any, int]:
+    def _find(self, index: int) -> tuple[str, Dataset, int]:
         if not 0 <= index < len(self):
             raise IndexError(f"scene {index} of {len(self)}")
         number = int(np.searchsorted(self._starts, index, side="right")) - 1
@@ -198,7 +213,12 @@ class OpenedMixture(Mixture):
         super().__init__(opened, [options[name].weight for name in opened], alone=part is not None)  # type: ignore[attr-defined]
 
 
-def _same_features(parts: Mapping[str, Any]) -> tuple[str, ...]:
+def _common(names: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    """The names that all parts have; none if they differ."""
+    return names[0] if all(one == names[0] for one in names) else ()
+
+
+def _same_features(parts: Mapping[str, Dataset]) -> tuple[str, ...]:
     names = {name: tuple(data.feature_names) for name, data in parts.items()}
     first, *others = names.values()
     if any(other != first for other in others):
@@ -210,7 +230,7 @@ def _same_features(parts: Mapping[str, Any]) -> tuple[str, ...]:
     return first
 
 
-def _narrowed(name: str, data: Any, features: tuple[str, ...]) -> Any:
+def _narrowed(name: str, data: Dataset, features: tuple[str, ...]) -> Dataset:
     own = tuple(data.feature_names)
     for one in features:
         if one not in own:
@@ -232,6 +252,6 @@ class Narrowed(Subset):
         scene = super().__getitem__(index)
         return replace(scene, features=np.ascontiguousarray(scene.features[:, self._columns]))
 
-    def prepare(self, progress: Callable[[str, int, int], None] | None = None) -> None:
+    def prepare(self, progress: Progress | None = None) -> None:
         """Let the data set make what it makes on first use."""
         self.scenes.prepare(progress)

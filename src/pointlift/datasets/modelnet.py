@@ -36,16 +36,50 @@ FOLDERS = ("", "ModelNet40", "ModelNet10", "modelnet40_normal_resampled", "model
 SAMPLED = 8192  # points of a mesh, unless another number is asked for
 
 
-class _ModelNet(StoredObjects):
-    """What both data sets are; only the classes differ."""
+RELEASES = {"modelnet40": MODELNET40, "modelnet10": MODELNET10}
+"""Classes of both data sets. ModelNet10 has an archive of its own for meshes and lists of its own in the text release;
+of the HDF5 release of ModelNet40, the objects of its classes are taken."""
 
-    name: str
-    object_names: tuple[str, ...]
-    class_names: tuple[str, ...] = ()
+
+@DATASETS.register(
+    "modelnet40",
+    "ModelNet40: 12,311 CAD models of 40 classes; official split into 9,843 for training and 2,468 for testing.",
+    fixed={"release": "modelnet40"},
+)
+@DATASETS.register(
+    "modelnet10",
+    "ModelNet10: 4,899 CAD models of 10 of ModelNet40's classes; official split into 3,991 and 908.",
+    fixed={"release": "modelnet10"},
+)
+class ModelNet(StoredObjects):
+    """CAD models as object clouds.
+
+    There is no official validation split: ``val`` is every tenth training object of each class (in the order of the
+    names; of the file for HDF5), ``train`` the rest, and ``trainval`` the whole official training set. The HDF5
+    release has 9,840 of ModelNet40's training objects.
+
+    Points are as stored: meshes in their own units, the other releases in the unit sphere. The up axis is z for meshes
+    and y for the others. Meshes are sampled evenly over their surface, by the object's id and ``seed``.
+
+    Args:
+        release: which of `RELEASES`.
+        root: the folder of a release, or one that holds it.
+        split: train, val, trainval or test.
+        layout: off, txt or hdf5; auto takes the first of them that is there.
+        points: per object; None is all that are stored (10,000 in text, 2,048 in HDF5), and 8,192 of a mesh.
+        seed: of the choice of points.
+        normals: give the normals as features nx, ny, nz.
+
+    Raises:
+        DataError: a folder or file is missing, damaged or inconsistent; the message names it.
+    """
+
+    labels = frozenset({"objects"})
 
     def __init__(
         self,
         *,
+        release: str,
         root: Annotated[Path, DATA_ROOT],
         split: Literal["train", "val", "trainval", "test"] = "train",
         layout: Literal["auto", "off", "txt", "hdf5"] = "auto",
@@ -53,6 +87,7 @@ class _ModelNet(StoredObjects):
         seed: Annotated[int, Field(ge=0)] = 0,
         normals: bool = False,
     ) -> None:
+        self.name, self.object_names = release, RELEASES[release]
         one_of(self.name, "split", split, ("train", "val", "trainval", "test"))
         one_of(self.name, "layout", layout, ("auto", *_READERS))
         at_least(self.name, "points", points, 1)
@@ -98,61 +133,11 @@ class _ModelNet(StoredObjects):
         )
 
 
-@DATASETS.register("modelnet40")
-class ModelNet40(_ModelNet):
-    """ModelNet40: 12,311 CAD models of 40 classes; official split into 9,843 for training and 2,468 for testing.
-
-    There is no official validation split: ``val`` is every tenth training object of each class (in the order of the
-    names; of the file for HDF5), ``train`` the rest, and ``trainval`` the whole official training set. The HDF5
-    release has 9,840 of the training objects.
-
-    Points are as stored: meshes in their own units, the other releases in the unit sphere. The up axis is z for meshes
-    and y for the others. Meshes are sampled evenly over their surface, by the object's id and ``seed``.
-
-    Args:
-        root: the folder of a release, or one that holds it.
-        split: train, val, trainval or test.
-        layout: off, txt or hdf5; auto takes the first of them that is there.
-        points: per object; None is all that are stored (10,000 in text, 2,048 in HDF5), and 8,192 of a mesh.
-        seed: of the choice of points.
-        normals: give the normals as features nx, ny, nz.
-
-    Raises:
-        DataError: a folder or file is missing, damaged or inconsistent; the message names it.
-    """
-
-    name = "modelnet40"
-    object_names = MODELNET40
-
-
-@DATASETS.register("modelnet10")
-class ModelNet10(_ModelNet):
-    """ModelNet10: 4,899 CAD models of 10 of ModelNet40's classes; official split into 3,991 and 908.
-
-    It has an archive of its own for meshes and lists of its own in the text release; of the HDF5 release of ModelNet40,
-    the objects of its classes are taken. All else is as in ``modelnet40``.
-
-    Args:
-        root: the folder of a release, or one that holds it.
-        split: train, val, trainval or test.
-        layout: off, txt or hdf5; auto takes the first of them that is there.
-        points: per object; None is all that are stored (10,000 in text, 2,048 in HDF5), and 8,192 of a mesh.
-        seed: of the choice of points.
-        normals: give the normals as features nx, ny, nz.
-
-    Raises:
-        DataError: a folder or file is missing, damaged or inconsistent; the message names it.
-    """
-
-    name = "modelnet10"
-    object_names = MODELNET10
-
-
 def _found(root: Path, layout: str, dataset: str) -> tuple[str, Path]:
     """The layout and its folder, at the root or in a folder named as the archives are."""
     if not root.is_dir():
         raise DataError(f"{root}: the folder does not exist; root is the folder of a release of ModelNet")
-    own = [name for name in FOLDERS if name not in ("ModelNet40", "ModelNet10") or name.lower() == dataset]
+    own = [name for name in FOLDERS if name.lower() not in RELEASES or name.lower() == dataset]
     for kind in _READERS if layout == "auto" else (layout,):
         for folder in (root / name for name in own):
             if folder.is_dir() and _SIGNS[kind](folder, dataset):
@@ -167,7 +152,7 @@ def _found(root: Path, layout: str, dataset: str) -> tuple[str, Path]:
 
 
 def _is_off(folder: Path, dataset: str) -> bool:
-    names = MODELNET40 if dataset == "modelnet40" else MODELNET10
+    names = RELEASES[dataset]
     return any((folder / name / part).is_dir() for name in names for part in ("train", "test")) or any(
         next((folder / name).glob("*.off"), None) for name in names
     )

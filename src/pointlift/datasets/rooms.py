@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
 
-from pointlift.data.dataset import Dataset
+from pointlift.data.dataset import Dataset, LabelKind
 from pointlift.data.options import cache_folder, image_sides, one_of, within
 from pointlift.data.scene import Scene, View
-from pointlift.options import DATA_ROOT
+from pointlift.options import DATA_ROOT, LOCAL
+from pointlift.progress import Progress
 from pointlift.registry import DATASETS
 from pointlift.worlds.engine.workers import make_missing
 from pointlift.worlds.rooms import frames
@@ -107,7 +107,7 @@ class Rooms(Dataset):
         room: Literal["mixed", "living", "bedroom", "office", "kitchen", "bathroom"] = "mixed",
         points: Annotated[int, Field(ge=100, le=1_000_000)] = 40_000,
         image_size: tuple[Pixels, Pixels] = (192, 256),
-        workers: Annotated[int, Field(ge=0)] | None = None,
+        workers: Annotated[Annotated[int, Field(ge=0)] | None, LOCAL] = None,
     ) -> None:
         one_of(self.name, "split", split, SPLITS)
         one_of(self.name, "kind", kind, ("frames", "scenes"))
@@ -120,6 +120,7 @@ class Rooms(Dataset):
         self.split, self.kind, self.room = split, kind, room
         self.image_size = image_sides(self.name, image_size)
         self.workers = workers
+        self.labels: frozenset[LabelKind] = frozenset({"points", "boxes"} if kind == "scenes" else {"points"})
         self.root = cache_folder(self.name, root)
         moments = [place * MOMENTS // self._frames for place in range(self._frames)]
         self._specs = [[self._spec(number, moment) for moment in moments] for number in range(self._rooms)]
@@ -182,7 +183,7 @@ class Rooms(Dataset):
         one_of(self.name, "view", view, list(views))
         return frames.label_image(views[view])
 
-    def prepare(self, progress: Callable[[str, int, int], None] | None = None) -> dict[str, Any]:
+    def prepare(self, progress: Progress | None = None) -> dict[str, Any]:
         """Make all frames that are not in the cache yet, and the clouds of whole rooms; see `make_missing`."""
         clouds = [[spec] if self.kind == "scenes" else [] for spec in self._clouds]
         wanted = [spec for cloud, specs in zip(clouds, self._specs, strict=True) for spec in cloud + specs]

@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import Field
 
 from pointlift.data import objects
-from pointlift.data.dataset import Dataset
+from pointlift.data.dataset import Dataset, LabelKind
 from pointlift.data.options import at_least, one_of
 from pointlift.data.scene import Scene
 from pointlift.errors import DataError
@@ -54,8 +54,6 @@ class ScanObjectNN(Dataset):
     """
 
     name = "scanobjectnn"
-    class_names = ("background", "object")
-    feature_names: tuple[str, ...] = ()
     object_names = OBJECTS
 
     def __init__(
@@ -83,6 +81,8 @@ class ScanObjectNN(Dataset):
         self.path = _file(Path(root).expanduser(), split, variant, background)
         keys: dict[str, tuple[int | None, ...]] = {"data": (None, 3), "label": ()}
         self._masked = background
+        self.class_names: tuple[str, ...] = ("background", "object") if background else ()
+        self.labels: frozenset[LabelKind] = frozenset({"objects", "points"} if background else {"objects"})
         objects.check_keys(self.path, {**keys, "mask": (None,)} if background else keys)
         self._classes = objects.read_classes(self.path, "label", len(OBJECTS))
         divided = split in ("train", "val") and variant == "plain"

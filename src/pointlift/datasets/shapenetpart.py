@@ -73,6 +73,7 @@ class ShapeNetPart(StoredObjects):
     name = "shapenetpart"
     class_names = tuple(f"{category} {part}" for category, part in PARTS)
     object_names = tuple(category for category, _, _ in CATEGORIES)
+    labels = frozenset({"points", "parts", "objects"})
     parts_of = {  # noqa: RUF012
         name: tuple(label for label, (category, _) in enumerate(PARTS) if category == name) for name, _, _ in CATEGORIES
     }

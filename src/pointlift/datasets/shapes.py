@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,7 +15,8 @@ from pointlift.data.objects import NORMALS, object_scene
 from pointlift.data.options import cache_folder, image_sides, one_of, within
 from pointlift.data.scene import Scene, View
 from pointlift.errors import DataError
-from pointlift.options import DATA_ROOT
+from pointlift.options import DATA_ROOT, LOCAL
+from pointlift.progress import Progress
 from pointlift.registry import DATASETS
 from pointlift.worlds.engine.workers import make_missing
 from pointlift.worlds.shapes import frames
@@ -79,6 +79,7 @@ class Shapes(Dataset):
     class_colors = tuple(_HUES[label - PARTS_OF[category][0]] for label, (category, _) in enumerate(PARTS))
     object_names = CATEGORIES
     parts_of = PARTS_OF
+    labels = frozenset({"points", "parts", "objects"})
     subset_options = ("objects",)
 
     def __init__(
@@ -96,7 +97,7 @@ class Shapes(Dataset):
         views: Annotated[int, Field(ge=0, le=64)] = 4,
         image_size: tuple[Pixels, Pixels] = (160, 160),
         background: bool = True,
-        workers: Annotated[int, Field(ge=0)] | None = None,
+        workers: Annotated[Annotated[int, Field(ge=0)] | None, LOCAL] = None,
     ) -> None:
         one_of(self.name, "split", split, SPLITS)
         one_of(self.name, "kind", kind, ("objects", "frames"))
@@ -198,7 +199,7 @@ class Shapes(Dataset):
             matrix[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
         return matrix
 
-    def prepare(self, progress: Callable[[str, int, int], None] | None = None) -> dict[str, Any]:
+    def prepare(self, progress: Progress | None = None) -> dict[str, Any]:
         """Make all objects that are not in the cache yet, in parallel; see `make_missing`."""
         return make_missing(self._specs, self.root, self.workers, "objects", progress, frames=max(self._views, 1))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,7 +12,8 @@ from pointlift.data.dataset import Dataset
 from pointlift.data.options import cache_folder, image_sides, one_of, within
 from pointlift.data.scene import Scene, View
 from pointlift.errors import DataError
-from pointlift.options import DATA_ROOT
+from pointlift.options import DATA_ROOT, LOCAL
+from pointlift.progress import Progress
 from pointlift.registry import DATASETS
 from pointlift.worlds.engine.workers import make_missing
 from pointlift.worlds.engine.world import CLASSES
@@ -74,6 +74,7 @@ class Street(Dataset):
     class_names = tuple(name for name, _ in CLASSES)
     class_colors = tuple(color for _, color in CLASSES)
     feature_names = ("intensity",)
+    labels = frozenset({"points"})
     subset_options = ("sequences", "frames")
     prompts: dict[str, tuple[str, ...]] = {  # noqa: RUF012
         "road": ("road",),
@@ -103,7 +104,7 @@ class Street(Dataset):
         beams: Literal[32, 64] = 32,
         cameras: tuple[Camera, ...] = ("front", "left", "right"),
         image_size: tuple[Pixels, Pixels] = (192, 384),
-        workers: Annotated[int, Field(ge=0)] | None = None,
+        workers: Annotated[Annotated[int, Field(ge=0)] | None, LOCAL] = None,
     ) -> None:
         one_of(self.name, "split", split, SPLITS)
         one_of(self.name, "town", town, ("mixed", *STYLES))
@@ -165,7 +166,7 @@ class Street(Dataset):
         one_of(self.name, "view", view, self.cameras)
         return frames.label_image(self.views(index)[self.cameras.index(view)])  # type: ignore[arg-type]
 
-    def prepare(self, progress: Callable[[str, int, int], None] | None = None) -> dict[str, Any]:
+    def prepare(self, progress: Progress | None = None) -> dict[str, Any]:
         """Make all frames that are not in the cache yet, in parallel; see `make_missing`."""
         return make_missing(self._specs, self.root, self.workers, "streets", progress)
 

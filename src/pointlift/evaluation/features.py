@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -30,29 +29,13 @@ def student_output(student: Student, scene: Scene, device: torch.device) -> Tens
 
 def student_source(student: Student, device: torch.device, output: str, decoder: str) -> Source:
     """The student's D-dimensional output under the name ``output`` and its decoder's features under ``decoder``."""
-    head: list[bool] = []  # whether the output is the head of the decoder's features, known from the first scan on
 
     def features(scene: Scene) -> dict[str, Tensor]:
         with evaluating(student):
-            if not head:
-                head.append(_head_is_last(student, scene, device))
-            batch = Batch.from_scenes([scene]).to(device)
-            before = student.decoder_features(batch)
-            after = student.head(before) if head[0] else student(batch)  # type: ignore[operator]
-            return {output: after.float().cpu(), decoder: before.float().cpu()}
+            before = student.decoder_features(Batch.from_scenes([scene]).to(device))
+            return {output: student.head(before).float().cpu(), decoder: before.float().cpu()}
 
     return features
-
-
-def _head_is_last(student: Student, scene: Scene, device: torch.device) -> bool:
-    """Whether ``student.head`` of the decoder's features is the output, which saves a pass; tried on few points."""
-    if not isinstance(getattr(student, "head", None), nn.Module):
-        return False
-    few = max(500, getattr(student, "groups", 0), getattr(student, "group_size", 0))  # patches need so many
-    batch = Batch.from_scenes([scene.select(np.arange(min(few, len(scene.points))))]).to(device)
-    found = student.head(student.decoder_features(batch))  # type: ignore[operator]
-    expected = student(batch)
-    return found.shape == expected.shape and torch.allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
 def settle_normalization(student: Student, scenes: Iterable[Scene], device: torch.device) -> int:
@@ -78,11 +61,11 @@ def settle_normalization(student: Student, scenes: Iterable[Scene], device: torc
 
 
 def random_network(trial: Trial, scans: Sequence[int]) -> tuple[Student, str]:
-    """A randomly initialised twin of the student, settled on these training scans, and what it is in words."""
+    """A randomly initialised twin of the student, settled on these scans that give labels, and what it is in words."""
     student = trial.fresh_student(trial.seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(trial.seed)  # in training mode a student may draw points and drop paths
-        settled = settle_normalization(student, each(trial, trial.train, "random network", scans), trial.device)
+        settled = settle_normalization(student, each(trial, trial.labelled, "random network", scans), trial.device)
     return student, (
         f"the same network with random weights (seed {trial.seed}); its batch statistics are averaged over {settled} "
         "training scans, which takes no labels"

@@ -30,8 +30,7 @@ def class_prompts(trial: Trial, changes: Mapping[str, Sequence[str]] | None = No
     for key in changes or {}:
         if key not in trial.class_names:
             raise RecipeError(f"prompts: there is no class '{key}'{nearest(key, trial.class_names)}")
-    own: Mapping[str, Sequence[str]] = getattr(trial.test, "prompts", {})
-    given = {**own, **(changes or {})}
+    given = {**trial.test.prompts, **(changes or {})}
     prompts = {name: tuple(given.get(name, (name,))) for name in trial.class_names}
     owner: dict[str, str] = {}
     for class_name, names in prompts.items():

@@ -8,8 +8,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pointlift.data.dataset import Dataset
-from pointlift.data.scene import Scene
 from pointlift.errors import DataError, RecipeError
 
 
@@ -64,25 +62,6 @@ def spread(chosen: Sequence[int], count: int) -> list[int]:
     """At most ``count`` of ``chosen``, evenly spread, with both ends; at least one."""
     picked = np.linspace(0, len(chosen) - 1, min(max(count, 1), len(chosen))).round().astype(int)
     return [chosen[index] for index in picked]
-
-
-def ids_of(scenes: Sequence[Scene]) -> list[str]:
-    """The ids of all scenes, without reading them where the data set knows its ``ids``."""
-    known = getattr(scenes, "ids", None)
-    return list(known) if known is not None else [scenes[index].id for index in range(len(scenes))]
-
-
-class Chosen(Dataset):
-    """The scenes at ``indices`` of a data set, read on demand."""
-
-    def __init__(self, scenes: Sequence[Scene], indices: Sequence[int]) -> None:
-        self.scenes, self.indices = scenes, list(indices)
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, index: int) -> Scene:  # type: ignore[override]
-        return self.scenes[self.indices[index]]
 
 
 def generator(seed: int, purpose: str, *key: str) -> np.random.Generator:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -10,43 +10,67 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+Function = Callable[..., Tensor]
 
-def global_loss(loss: Callable[..., Tensor], student: Tensor, teacher: Tensor) -> Tensor:
-    """A paired loss of the global batch: that of the rows of all processes together.
 
-    Each process computes the terms of its own rows against the rows of all. The value returned is that of the global
-    batch, the same on every process and ready for logging. Its gradient is scaled by the number of processes, so that
-    after the *averaging* of DistributedDataParallel the parameters have the gradient that one process with the whole
-    batch would give them. All processes must call this, and ``backward``, equally often; one without rows passes
-    (0, D) features. Without ``torch.distributed``, or with one process, it is ``loss(student, teacher)``.
+def loss_of_rows(loss: Function, student: Tensor, teacher: Tensor, extras: Mapping[str, Tensor]) -> Tensor:
+    """A mean over rows of the global batch: that of the rows of all processes, each against the rows of all.
+
+    Each process computes the terms of its own rows. The value returned is that of the global batch, the same on every
+    process and ready for logging. Its gradient is scaled by the number of processes, so that after the *averaging* of
+    DistributedDataParallel the parameters have the gradient that one process with the whole batch would give them. All
+    processes must call this, and ``backward``, equally often; one without rows passes (0, D) features. Without
+    ``torch.distributed``, or with one process, it is ``loss(student, teacher, **extras)``.
 
     Args:
         loss: a paired loss that takes ``rows``, such as ``functools.partial(contrastive, temperature=0.1)``.
         student: (n, D), this process's rows; n may differ between processes.
         teacher: (n, D).
+        extras: (n, …) each, the same names on every process; no gradient passes.
 
     Raises:
         ValueError: from the loss, for example if the shapes differ.
     """
     if not _several_processes():
-        return loss(student, teacher)
+        return loss(student, teacher, **extras)
+    everyone, targets, beside, own = _of_all(student, teacher, extras)
+    part = loss(everyone, targets, rows=own, **beside) * (len(student) / max(len(everyone), 1))
+    value = part.detach().clone()
+    dist.all_reduce(value)
+    return _ValueOfAll.apply(part, value, dist.get_world_size())
+
+
+def loss_of_batch(loss: Function, student: Tensor, teacher: Tensor, extras: Mapping[str, Tensor]) -> Tensor:
+    """A function of the global batch: every process computes it of the rows of all.
+
+    As `loss_of_rows`, of a loss that takes no ``rows``: the gradients of all processes are summed for each row, so that
+    their average is that of one process.
+    """
+    if not _several_processes():
+        return loss(student, teacher, **extras)
+    everyone, targets, beside, _ = _of_all(student, teacher, extras)
+    return loss(everyone, targets, **beside)
+
+
+def _of_all(
+    student: Tensor, teacher: Tensor, extras: Mapping[str, Tensor]
+) -> tuple[Tensor, Tensor, dict[str, Tensor], slice]:
+    """The student's rows of all processes, through which gradients pass, the teacher's, extras, and which are own."""
     if student.shape != teacher.shape:
         raise ValueError(
             f"student and teacher must be two (N, D) matrices of one shape, not "
             f"{tuple(student.shape)} and {tuple(teacher.shape)}"
         )
     counts, differentiable = _exchange(student)
-    total, first = sum(counts), sum(counts[: dist.get_rank()])
+    first = sum(counts[: dist.get_rank()])
     if differentiable and not student.requires_grad:
         # the others' backward passes wait for this process's part in the sum, so it must have one
         student = student.detach().requires_grad_()
     dtype = torch.float64 if student.dtype == torch.float64 else torch.float32
     everyone = _GatherRows.apply(student.to(dtype), counts)
     targets = _gather_rows(teacher.detach().to(student.device, dtype), counts)
-    own = loss(everyone, targets, rows=slice(first, first + len(student))) * (len(student) / max(total, 1))
-    value = own.detach().clone()
-    dist.all_reduce(value)
-    return _ValueOfAll.apply(own, value, dist.get_world_size())
+    beside = {name: _gather_rows(values.detach().to(student.device), counts) for name, values in extras.items()}
+    return everyone, targets, beside, slice(first, first + len(student))
 
 
 def gather_rows(rows: Tensor) -> Tensor:
@@ -88,7 +112,7 @@ def _exchange(student: Tensor) -> tuple[list[int], bool]:
 
 def _gather_rows(features: Tensor, counts: list[int]) -> Tensor:
     """Rows of all processes in the order of their ranks; padded on the way, for collectives want equal shapes."""
-    padded = features.new_zeros(max(counts), features.shape[1])
+    padded = features.new_zeros(max(counts), *features.shape[1:])
     padded[: len(features)] = features
     gathered = [torch.empty_like(padded) for _ in counts]
     dist.all_gather(gathered, padded)

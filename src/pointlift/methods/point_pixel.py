@@ -1,12 +1,13 @@
 """Point-to-pixel distillation: the student's point features against the frozen teacher's features at paired pixels.
 
 The sampling unit of relational distillation (arXiv 2409.00845) is a reconstruction: pairs of points and pixels, a fixed
-number per scan, the loss taken over all pairs of the global batch.
+number per scan, the loss taken over all pairs of the global batch. A point is paired with a pixel in `Scene.pairs`, the
+teacher is asked for the pixels in `PixelFeatures`, and pairs meet those of other processes in `pointlift.losses.Loss`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, NamedTuple
 
@@ -16,9 +17,11 @@ from pydantic import Field
 
 from pointlift.data.augmentation import ImageAugmentation, PointAugmentation, augment_image, augment_points
 from pointlift.data.batch import Batch
+from pointlift.data.dataset import Dataset
 from pointlift.data.scene import Pairs, Scene, View
 from pointlift.errors import DataError, RecipeError
-from pointlift.losses.distributed import global_loss, permuted_rows
+from pointlift.losses.base import Loss
+from pointlift.losses.distributed import permuted_rows
 from pointlift.progress import Progress
 from pointlift.registry import METHODS
 from pointlift.students.base import Student
@@ -70,7 +73,7 @@ class PointPixel(Method):
     Args:
         student: the 3D network, with as many output channels as the teacher has.
         pixel_features: the frozen teacher behind its cache.
-        loss: a paired loss ``(student (N, D), teacher (N, D)) -> scalar``.
+        loss: of pairs, student (N, D) and teacher (N, D).
         points: augmentation of the points.
         image: augmentation of the images, None for none; not possible with features that are cached or read from files.
         pairs_per_scene: pairs drawn from each scan at every step, over all its views together; fewer where fewer points
@@ -86,7 +89,7 @@ class PointPixel(Method):
         self,
         student: Student,
         pixel_features: PixelFeatures,
-        loss: Callable[..., torch.Tensor],
+        loss: Loss,
         points: PointAugmentation | None = None,
         image: ImageAugmentation | None = None,
         *,
@@ -106,6 +109,7 @@ class PointPixel(Method):
             raise RecipeError(
                 "teacher features cannot be cached while images are augmented: set cache.enabled=false, or image=null"
             )
+        loss.require()
         self.trained = student
         self._pixel_features = (pixel_features,)  # in a tuple, so that the frozen teacher is no part of this module
         self.loss = loss
@@ -123,7 +127,7 @@ class PointPixel(Method):
         """The frozen teacher behind its cache."""
         return self._pixel_features[0]
 
-    def prepare(self, scenes: Sequence[Scene], progress: Progress | None = None) -> None:
+    def prepare(self, scenes: Dataset, progress: Progress | None = None) -> None:
         """Compute the teacher's features of every image once, if they are cached."""
         self.pixel_features.teacher.to(next(self.student.parameters()).device)
         _require_images(scenes, self.pixel_features.teacher, progress)
@@ -133,7 +137,7 @@ class PointPixel(Method):
             report = None if progress is None else lambda done, total: progress("teacher features", done, total)
             self.pixel_features.precompute(scenes, report)
 
-    def _require_words(self, scenes: Sequence[Scene]) -> None:
+    def _require_words(self, scenes: Dataset) -> None:
         """A `DataError` if files say nothing of any point in the first few scenes: no loss would ever tell."""
         asked = [scenes[index] for index in range(min(len(scenes), _ASKED))]
         pairs = (scene.pairs(min_depth=self.min_depth, occlusion=self.occlusion) for scene in asked)
@@ -201,7 +205,8 @@ class PointPixel(Method):
             rows, targets = rows[spoken], targets[spoken]
         if self.shuffle_pairs:
             targets = permuted_rows(targets, batch.seed)
-        return {"loss": global_loss(self.loss, self.student(batch.points, rows), targets)}
+        # the pairs of other processes are negatives too: the loss gathers them
+        return {"loss": self.loss(self.student(batch.points, rows), targets)}
 
 
 def _joined(pairs: Sequence[Pairs], views: Sequence[int] | None = None) -> Pairs:
@@ -213,25 +218,23 @@ def _joined(pairs: Sequence[Pairs], views: Sequence[int] | None = None) -> Pairs
     return Pairs(*(np.concatenate(parts) for parts in zip(*moved, strict=True)))
 
 
-def _require_images(scenes: Sequence[Scene], teacher: Teacher, progress: Progress | None) -> None:
-    """Say before the first step, if no points need be read for it, which scenes have no image and which files lack."""
-    views, ids = getattr(scenes, "views", None), getattr(scenes, "ids", None)
-    if views is None or ids is None:
-        return
-    images = views if teacher.reads_files else getattr(scenes, "image_paths", views)
+def _require_images(scenes: Dataset, teacher: Teacher, progress: Progress | None) -> None:
+    """Say before the first step which scenes have no image, and which files of the teacher are missing."""
+    images = scenes.views if teacher.reads_files else scenes.image_paths
     seen: list[View] = []
     blind = []
-    for index, name in enumerate(ids):
-        own = images(index)
+    for index in range(len(scenes)):
+        own: Sequence[Any] = images(index)
         if not own:
-            blind.append(name)
+            blind.append(index)
         if teacher.reads_files:
             seen += own
         if progress is not None:
-            progress("images", index + 1, len(ids))
+            progress("images", index + 1, len(scenes))
     if blind:
-        named = ", ".join(blind[:3]) + (", …" if len(blind) > 3 else "")
-        raise DataError(f"{len(blind)} of {len(ids)} scenes have no image, and distillation needs one: {named}")
+        ids = scenes.ids
+        named = ", ".join(ids[index] for index in blind[:3]) + (", …" if len(blind) > 3 else "")
+        raise DataError(f"{len(blind)} of {len(scenes)} scenes have no image, and distillation needs one: {named}")
     if teacher.reads_files:
         teacher.require_files(seen)
 

@@ -7,8 +7,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pointlift.evaluation.table import ABSENT, STRUCTURE
+from pointlift.evaluation.table import ABSENT
 
+STRUCTURE = {
+    "U": "uniformity",
+    "|ΔU|": "uniformity_gap",
+    "T": "tolerance",
+    "|ΔT|": "tolerance_gap",
+    "modality gap": "modality_gap",
+    "paired gap": "paired_gap",
+    "CKA": "linear_cka",
+    "relational gap": "relational_gap",
+}
 TASKS = ("zero-shot", "exemplar", "linear-probe", "finetune")
 """Protocols whose results are segmentations, in the order in which they are shown; others follow by name."""
 VISIBLE = ", visible points"

@@ -1,4 +1,4 @@
-"""The protocol of all 3D students: a batch of clouds in, one feature vector per point out."""
+"""The contract of all 3D students: a batch of clouds in, one feature vector per point out."""
 
 from __future__ import annotations
 
@@ -30,24 +30,42 @@ def evaluating(module: nn.Module) -> Iterator[None]:
             part.training = training
 
 
+class Undecayed(nn.Parameter):
+    """A learned token or table of tokens, which weight decay leaves alone as it does biases and normalisation."""
+
+
 class Student(nn.Module):
     """A 3D network that gives every input point a feature.
 
-    Subclasses set ``in_channels`` (features per input point), ``out_channels`` (D) and ``decoder_channels`` (C), and
-    implement ``forward`` and ``decoder_features``.
+    A subclass is built with ``(in_channels, out_channels, *, options)``, sets what has no default here, and implements
+    `decoder_features`; it overrides `forward` where another order of the same computation is cheaper. In evaluation
+    the features of a cloud are a function of that cloud alone, and the head is one of each row alone.
+
+    Attributes:
+        in_channels: features per input point.
+        out_channels: D, the width of the output; 0 for a student without output layer, if it can be one.
+        decoder_channels: C, the width of the features before the head.
+        head: makes the output of the decoder's features, row by row in evaluation.
+        fewest_points: how many points a cloud needs; 0: it may be empty.
+        order_matters: whether, in evaluation too, another order of a cloud's points gives them other features.
+        loaded: what of a checkpoint was loaded into it, for the log; None if nothing was.
     """
 
     in_channels: int
     out_channels: int
     decoder_channels: int
+    head: nn.Module
+    fewest_points: int = 0
+    order_matters: bool = False
+    loaded: str | None = None
 
     def forward(self, batch: Batch, rows: Tensor | None = None) -> Tensor:
-        """Features (ΣN, D) of every point of the batch, or (P, D) of the points ``rows (P,)`` only."""
-        raise NotImplementedError
+        """Features (ΣN, D) of every point of the batch, not normalised, or (P, D) of the points ``rows (P,)`` only."""
+        return self.head(self.decoder_features(batch, rows))
 
     def decoder_features(self, batch: Batch, rows: Tensor | None = None) -> Tensor:
         """Features (ΣN, C) of every point before the head, or (P, C) of the points ``rows (P,)`` only."""
-        raise NotImplementedError
+        raise NotImplementedError  # pragma: no cover - every student defines it
 
     def features(self, scene: Scene | np.ndarray) -> np.ndarray:
         """Features of one cloud in evaluation mode.
@@ -59,9 +77,12 @@ class Student(nn.Module):
             (N, D) float32.
 
         Raises:
-            DataError: if the number of features is not the one that the student was built for.
+            DataError: if the number of features is not the one that the student was built for, or the cloud has fewer
+                than ``fewest_points``.
         """
-        batch = self.check(_as_batch(scene)).to(next(self.parameters()).device)
+        batch = self.check(_as_batch(scene))
+        self.require_points(batch.scene_ids[0], len(batch.points))
+        batch = batch.to(next(self.parameters()).device)
         with evaluating(self):
             return self(batch).float().cpu().numpy()
 
@@ -74,6 +95,11 @@ class Student(nn.Module):
                 f"give points as an array (N, {3 + self.in_channels})"
             )
         return batch
+
+    def require_points(self, name: str, count: int) -> None:
+        """A `DataError` if the cloud ``name`` of ``count`` points has too few."""
+        if count < self.fewest_points:
+            raise DataError(f"the cloud '{name}' has {count} points, and the student needs {self.fewest_points}")
 
 
 def _as_batch(scene: Scene | np.ndarray) -> Batch:

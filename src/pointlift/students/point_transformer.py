@@ -14,7 +14,7 @@ from torch.nn import functional
 from pointlift.data.batch import Batch
 from pointlift.errors import RecipeError
 from pointlift.registry import STUDENTS
-from pointlift.students.base import Student
+from pointlift.students.base import Student, Undecayed
 from pointlift.students.normalization import BatchNorm
 from pointlift.students.point_mae import load_point_mae
 from pointlift.students.points import Patches, drawn_rows, interpolate, make_patches, require_points, unit_spheres
@@ -125,7 +125,7 @@ class PointTransformer(Student):
         weights: a checkpoint in the layout of Point-MAE to start from (`load_point_mae`).
     """
 
-    undecayed = ("class_token",)
+    order_matters = True  # in evaluation the first centre is the first point
 
     def __init__(
         self,
@@ -152,7 +152,8 @@ class PointTransformer(Student):
             raise RecipeError("the student's inputs name 'features', but the points have none; use inputs ['offset']")
         depth, dim, heads, widths = SIZES[size]
         self.in_channels, self.out_channels, self.decoder_channels = in_channels, out_channels, dim
-        self.dim, self.depth, self.points, self.groups, self.group_size = dim, depth, points, groups, group_size
+        self.dim, self.depth, self.heads, self.points = dim, depth, heads, points
+        self.groups, self.group_size, self.fewest_points = groups, group_size, max(groups, group_size)
         self.inputs, self.first_centre, self.drop_path = tuple(inputs), first_centre, drop_path
         channels = sum(3 if kind == "offset" else in_channels for kind in self.inputs)
         self.embedding = PatchEmbedding(channels, widths, dim)
@@ -161,12 +162,12 @@ class PointTransformer(Student):
         self.norm = nn.LayerNorm(dim)
         self.head = nn.Linear(dim, out_channels) if out_channels else nn.Identity()
         initialize(self)
-        self.class_token: nn.Parameter | None = None
+        self.class_token: Undecayed | None = None
         self.class_position: nn.Parameter | None = None
         if class_token:
-            self.class_token = nn.Parameter(nn.init.trunc_normal_(torch.empty(1, 1, dim), std=0.02))
+            self.class_token = Undecayed(nn.init.trunc_normal_(torch.empty(1, 1, dim), std=0.02))
             self.class_position = nn.Parameter(nn.init.trunc_normal_(torch.empty(1, 1, dim), std=0.02))
-        self.loaded = None if weights is None else load_point_mae(self, weights)
+        self.loaded = None if weights is None else str(load_point_mae(self, weights))
 
     def forward(self, batch: Batch, rows: Tensor | None = None) -> Tensor:
         """(ΣN, D) features of every point, not normalised; with ``rows (P,)``, (P, D) of those points only."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from pointlift import plugins
+from pointlift import plugins, trial
 from pointlift import recipe as recipe_module
 from pointlift.errors import DataError, PointliftError, TrainingError
 from pointlift.evaluation.result import Result
@@ -64,8 +64,6 @@ def run_cell(cell: Cell, out: Path, progress: Progress | None = None, cpu: bool 
 
 def evaluate(run: Run, asked: Evaluation, progress: Progress | None, cpu: bool) -> Result:
     """Measure a run; the result is kept in it."""
-    from pointlift import trial
-
     given = asked.model_dump(include={"task", "split", "label_data", "test_data", "seed"})
     return trial.evaluate(run, asked.protocol, asked.options, **given, progress=progress, cpu=cpu)
 

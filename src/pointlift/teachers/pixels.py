@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pointlift.data.dataset import as_dataset
 from pointlift.teachers.base import Teacher
 from pointlift.teachers.cache import FeatureCache, remove_stale
 from pointlift.teachers.images import view_features
@@ -102,11 +103,11 @@ class PixelFeatures:
             raise ValueError("there is no cache to fill")
         if self.cache.folder is not None:
             remove_stale(self.cache.folder)
-        views_of = getattr(scenes, "views", lambda index: scenes[index].views)
+        data = as_dataset(scenes)
         computed = 0
         waiting: list[View] = []
-        for done, index in enumerate(range(len(scenes)), start=1):
-            waiting += views_of(index)
+        for done, index in enumerate(range(len(data)), start=1):
+            waiting += data.views(index)
             if len(waiting) >= batch_size or done == len(scenes):
                 computed += self.cache.fill(waiting)
                 waiting = []

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from pointlift.data.crops import Crop, crop_view
+from pointlift.data.dataset import as_dataset
 from pointlift.errors import DataError
 from pointlift.files import write_atomically
 from pointlift.teachers.base import Teacher
@@ -222,5 +223,5 @@ def grid_tokens(feature_map: Tensor, grid: int) -> Tensor:
 
 def _views(scenes: Sequence[Scene]) -> Iterator[list[View]]:
     """The views of scene after scene, without reading points where the data set can."""
-    views_of = getattr(scenes, "views", lambda index: scenes[index].views)
-    return (views_of(index) for index in range(len(scenes)))
+    data = as_dataset(scenes)
+    return (data.views(index) for index in range(len(data)))

@@ -150,7 +150,8 @@ def _disk_errors_named(folder: Path, partial: Path) -> Iterator[None]:
         yield
     except (OSError, SafetensorError) as error:
         shutil.rmtree(partial, ignore_errors=True)
-        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error)
+        code = error.errno if isinstance(error, OSError) else None
+        full = code in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error)  # safetensors has the words alone
         reason = "the disk is full: free some space" if full else f"{error}"
         raise CheckpointError(
             f"the checkpoint in {folder} could not be written ({reason}); earlier checkpoints are kept and the same "

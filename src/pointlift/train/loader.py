@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
-from pointlift.data.scene import Scene
+from pointlift.data.dataset import Dataset
 from pointlift.errors import DataError, PointliftError
 from pointlift.train.method import Method
 from pointlift.train.options import TrainOptions
@@ -19,34 +19,32 @@ from pointlift.train.options import TrainOptions
 class SceneOrder:
     """The scenes of every step as a pure function of (seed, step): epochs in a row, each drawn from (seed, epoch).
 
-    An epoch is what the data set's ``epoch(rng)`` gives, always of the same length, or a permutation of all scenes
-    where it has none. The epoch that was asked for last is kept: drawing one takes time in proportion to its length.
+    An epoch is what the data set's ``epoch(rng)`` gives, always of the same length. The epoch that was asked for last
+    is kept: drawing one takes time in proportion to its length.
     """
 
-    def __init__(self, scenes: Sequence[Scene], seed: int) -> None:
+    def __init__(self, scenes: Dataset, seed: int) -> None:
         if len(scenes) == 0:
             raise DataError("the data set has no scenes to train on")
         self._scenes, self._seed = scenes, seed
-        self._last: tuple[int, np.ndarray] | None = None
-        self.length = len(scenes) if not hasattr(scenes, "epoch") else len(self._drawn(0))
+        first = self._drawn(0)
+        self.length = len(first)
+        self._last = 0, first
 
     def of(self, step: int, batch_size: int) -> list[int]:
         """Scenes of the global batch at ``step``."""
         indices = []
         for position in range(step * batch_size, (step + 1) * batch_size):
             epoch, offset = divmod(position, self.length)
-            if self._last is None or self._last[0] != epoch:
-                self._last = epoch, self._drawn(epoch)
+            if self._last[0] != epoch:
+                self._last = epoch, self._drawn(epoch, self.length)
             indices.append(int(self._last[1][offset]))
         return indices
 
-    def _drawn(self, epoch: int) -> np.ndarray:
-        rng = np.random.default_rng([self._seed, 1, epoch])
-        count = len(self._scenes)
-        if not hasattr(self._scenes, "epoch"):
-            return rng.permutation(count)
-        order = np.asarray(self._scenes.epoch(rng))
-        wanted = getattr(self, "length", len(order))  # the first one sets the length of all
+    def _drawn(self, epoch: int, wanted: int | None = None) -> np.ndarray:
+        """The scenes of an epoch, so many of them as are ``wanted``."""
+        order = np.asarray(self._scenes.epoch(np.random.default_rng([self._seed, 1, epoch])))
+        count, wanted = len(self._scenes), len(order) if wanted is None else wanted
         if len(order) != wanted or len(order) == 0 or order.min() < 0 or order.max() >= count:
             raise DataError(
                 f"epoch {epoch} of the data set must be {wanted or 'some'} indices from 0 to {count - 1}, not {order}"
@@ -62,11 +60,11 @@ def scene_generator(seed: int, step: int, scene_id: str, repeat: int = 0) -> np.
     return np.random.default_rng([seed, 2, step, zlib.crc32(scene_id.encode()), *([repeat] if repeat else [])])
 
 
-class StepBatches(Dataset):
+class StepBatches(torch.utils.data.Dataset):
     """Item ``step`` is this process's share of the global batch at that step."""
 
     def __init__(
-        self, method: Method, scenes: Sequence[Scene], batch_size: int, seed: int, rank: int = 0, world: int = 1
+        self, method: Method, scenes: Dataset, batch_size: int, seed: int, rank: int = 0, world: int = 1
     ) -> None:
         self.order = SceneOrder(scenes, seed)
         if batch_size < world:

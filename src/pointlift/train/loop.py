@@ -76,13 +76,13 @@ def fit(
         state[STEP_COUNT] = options.steps  # a resumed run must share it: data that grew would bend its schedule
     optimizer = build_optimizer(method.trained, options, method.learning_rate_factors)
     first = _resume(folder, method, optimizer, accelerator, state)
-    model, optimizer = accelerator.prepare(method, optimizer)
+    model, stepping = accelerator.prepare(method, optimizer)
     metrics: dict[str, float] = {}
     logged, clock = first, time.perf_counter()
     with MetricLog(folder if accelerator.is_main_process else None, first) as log:
         for done, batch in enumerate(batches(source, first, options), start=first + 1):
             torch.manual_seed(seed * 1_000_003 + done)  # dropout and the like depend on (seed, step) alone
-            values = _step(accelerator, model, optimizer, batch, done, options, method)
+            values = _step(accelerator, model, stepping, batch, done, options, method)
             if done % options.log_every == 0 or done == options.steps:
                 metrics = {key: float(value) for key, value in values.items()}
                 seconds = (time.perf_counter() - clock) / (done - logged)
@@ -176,15 +176,14 @@ def _save(
     folder: Path,
     step: int,
     method: Method,
-    optimizer: Any,
+    optimizer: torch.optim.Optimizer,
     accelerator: Accelerator,
     options: TrainOptions,
     state: dict[str, Any],
 ) -> None:
     if accelerator.is_main_process:
         scaler = accelerator.scaler.state_dict() if accelerator.scaler is not None else None
-        plain = getattr(optimizer, "optimizer", optimizer)
         weights = method.trained.state_dict()
         content = {**state, "scaler": json.loads(json.dumps(scaler))}
-        checkpoint.save(folder / "checkpoints", step, weights, plain, content, options.keep_checkpoints)
+        checkpoint.save(folder / "checkpoints", step, weights, optimizer, content, options.keep_checkpoints)
     accelerator.wait_for_everyone()

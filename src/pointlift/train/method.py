@@ -1,4 +1,4 @@
-"""The protocol between a method (what one training step is) and the loop that repeats it."""
+"""The contract between a method (what one training step is) and the loop that repeats it."""
 
 from __future__ import annotations
 

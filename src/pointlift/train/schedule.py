@@ -7,6 +7,7 @@ import math
 import torch
 from torch import nn
 
+from pointlift.students.base import Undecayed
 from pointlift.train.options import TrainOptions
 
 
@@ -30,17 +31,17 @@ def build_optimizer(
 ) -> torch.optim.Optimizer:
     """AdamW or SGD over the trainable parameters of ``module``.
 
-    Weight decay skips parameters of one dimension (biases and normalisation), and those that a module of ``module``
-    names in its attribute ``undecayed`` (learned tokens). ``factors`` maps a prefix of parameter names to a
-    factor on the learning rate, such as ``{"head.": 100.0}``. Each group carries its ``peak``.
+    Weight decay skips parameters of one dimension (biases and normalisation) and learned tokens (`Undecayed`).
+    ``factors`` maps a prefix of parameter names to a factor on the learning rate, such as ``{"head.": 100.0}``. Each
+    group carries its ``peak``.
     """
-    undecayed = {getattr(part, name) for part in module.modules() for name in getattr(part, "undecayed", ())}
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in module.named_parameters():
         if not parameter.requires_grad:
             continue
         factor = next((value for prefix, value in (factors or {}).items() if name.startswith(prefix)), 1.0)
-        decay = options.weight_decay if parameter.ndim > 1 and parameter not in undecayed else 0.0
+        decays = parameter.ndim > 1 and not isinstance(parameter, Undecayed)
+        decay = options.weight_decay if decays else 0.0
         groups.setdefault((factor, decay), []).append(parameter)
     settings = [
         {"params": parameters, "lr": options.learning_rate * factor, "weight_decay": decay}

@@ -3,12 +3,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pointlift.evaluation.metrics import Confusion
 from torch import Tensor
 
 from pointlift.data.batch import Batch
 from pointlift.data.scene import Scene
 from pointlift.errors import DataError, RecipeError
-from pointlift.evaluation.metrics import Confusion
 from pointlift.evaluation.protocols import linear_probe as module
 from pointlift.evaluation.protocols.linear_probe import linear_probe
 from pointlift.registry import PROTOCOLS

@@ -8,18 +8,22 @@ import numpy as np
 import pytest
 import torch
 
+from pointlift import losses
 from pointlift.data.augmentation import PointAugmentation
 from pointlift.data.batch import Batch
 from pointlift.data.crops import crop_scene
+from pointlift.data.dataset import Scenes
 from pointlift.errors import DataError, RecipeError
-from pointlift.losses import mse
 from pointlift.methods.concept.alignment import ImagePatchBatch, image_patches, nearest_patches
-from pointlift.methods.concept.method import Concept, ConceptBatch
+from pointlift.methods.concept.method import Concept
+from pointlift.methods.concept.samples import ConceptBatch
 from pointlift.registry import STUDENTS
 from pointlift.teachers.pixels import PixelFeatures
 from pointlift.train import TrainOptions, fit
 from pointlift.train.schedule import build_optimizer
 from tests.methods.frames import Frames, TokenTeacher, concept, student
+
+MSE = losses.build("mse")
 
 ABLATIONS: dict[str, dict[str, Any]] = {
     "full": {},
@@ -44,9 +48,9 @@ def batch_of(method: Concept, frames: Frames, count: int = 4, seed: int = 0) -> 
 def test_every_ablation_learns(name: str) -> None:
     method, frames = concept(**ABLATIONS[name]), Frames()
     options = TrainOptions(steps=40, batch_size=4, learning_rate=4e-3, log_every=1, clip_norm=1.0)
-    losses: list[float] = []
-    fit(method, frames, options, callbacks=[lambda step, m, values: losses.append(values["loss"])], cpu=True)
-    assert np.mean(losses[-10:]) < 0.7 * np.mean(losses[:3]), losses
+    values: list[float] = []
+    fit(method, frames, options, callbacks=[lambda step, m, logged: values.append(logged["loss"])], cpu=True)
+    assert np.mean(values[-10:]) < 0.7 * np.mean(values[:3]), values
 
 
 @pytest.mark.parametrize("name", ABLATIONS)
@@ -86,7 +90,7 @@ def test_half_of_the_samples_are_fixed_crops_with_what_they_see() -> None:
     ramp = np.linspace(0, 255, 16 * 24).astype(np.uint8).reshape(16, 24, 1).repeat(3, axis=2)  # so that crops differ
     scene.views[0] = dataclasses.replace(scene.views[0], source=ramp)
     before = teacher.images
-    method.prepare([scene])
+    method.prepare(Scenes([scene]))
     samples = [method.sample(scene, np.random.default_rng(seed)) for seed in range(60)]
     assert teacher.images == before + 4
     targets = [float(sample.target[0, 0]) for sample in samples]
@@ -165,7 +169,7 @@ def test_parameter_counts_are_those_of_the_formulas() -> None:
 
     def published(**options: Any) -> Concept:
         with torch.device("meta"):
-            return Concept(STUDENTS.build("point_transformer", 0, 0), features, mse, **options)
+            return Concept(STUDENTS.build("point_transformer", 0, 0), features, MSE, **options)
 
     method = published(reconstruction=1.0)
     d, m, k = 384, 32, 32
@@ -288,8 +292,9 @@ def test_the_student_has_an_output_layer_only_where_it_is_trained() -> None:
     assert not list(concept(reconstruction=1.0).student.head.parameters())
     assert "student's output layer" not in concept().parameter_counts()
     assert concept(target="patches").parameter_counts()["student's output layer"] == 96 * 3 + 3
-    assert Concept.point_features(target="patches", units="raw")
-    assert not Concept.point_features()
+    assert Concept.trains(target="patches", units="raw") == "points"
+    assert Concept.trains() == "tokens"
+    assert Concept.trains(target="none", reconstruction=1.0) is None
     with pytest.raises(
         RecipeError, match=r"gives 3 channels at each point, and with method.target=tokens it must be 0"
     ):
@@ -302,8 +307,8 @@ def test_the_student_has_an_output_layer_only_where_it_is_trained() -> None:
 
 def test_patches_of_images_need_the_cache() -> None:
     with pytest.raises(RecipeError, match=r"cache\.enabled=true"):
-        Concept(student(3), PixelFeatures(TokenTeacher()), mse, target="patches")
-    assert Concept(student(), PixelFeatures(TokenTeacher()), mse).target == "tokens"
+        Concept(student(3), PixelFeatures(TokenTeacher()), MSE, target="patches")
+    assert Concept(student(), PixelFeatures(TokenTeacher()), MSE).target == "tokens"
 
 
 def test_what_is_learned_as_a_token_is_not_decayed() -> None:
@@ -326,7 +331,7 @@ def test_what_is_learned_as_a_token_is_not_decayed() -> None:
 def test_only_a_point_transformer_will_do() -> None:
     other = STUDENTS.build("minkunet14", 1, 3, width=0.125)
     with pytest.raises(RecipeError, match="needs the student point_transformer"):
-        Concept(other, PixelFeatures(TokenTeacher()), mse)
+        Concept(other, PixelFeatures(TokenTeacher()), MSE)
 
 
 def test_scenes_that_will_not_do_are_one_sentence() -> None:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-
 from pointlift.evaluation.metrics import Confusion
+
 from pointlift.report.pictures.clusters import Cluster
 from pointlift.report.pictures.mistakes import Confused, distinct, top_confusions
 

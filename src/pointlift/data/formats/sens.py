@@ -18,7 +18,8 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 from PIL import Image
 
-from pointlift.data.formats import rgbd
+from pointlift.data.formats import matrices
+from pointlift.data.formats.rgbd import Rig
 from pointlift.errors import DataError
 
 VERSION = 4
@@ -74,10 +75,10 @@ class SensFile:
         return self.header.frames
 
     @property
-    def rig(self) -> rgbd.Rig:
+    def rig(self) -> Rig:
         """The cameras."""
         header = self.header
-        return rgbd.Rig(header.depth_intrinsics, header.color_intrinsics, header.color_from_depth)
+        return Rig(header.depth_intrinsics, header.color_intrinsics, header.color_from_depth)
 
     @cached_property
     def index(self) -> Index:
@@ -102,7 +103,7 @@ class SensFile:
 
     def pose(self, frame: int) -> np.ndarray:
         """Camera to world (4, 4) float64 of a frame; a `DataError` where tracking was lost."""
-        return rgbd.rigid(self.stored_pose(frame), f"{self.path}: frame {frame}")
+        return matrices.rigid(self.stored_pose(frame), f"{self.path}: frame {frame}")
 
     def stored_pose(self, frame: int) -> np.ndarray:
         """Camera to world (4, 4) float32 of a frame as stored: -inf where tracking was lost."""
@@ -189,8 +190,8 @@ def _read_header(file: BinaryIO, path: Path) -> Header:
     color_from_depth = _alignment(color_to_base, depth_to_base, str(path))
     return Header(
         name,
-        rgbd.intrinsics(color_K, f"{path}: colour"),
-        rgbd.intrinsics(depth_K, f"{path}: depth"),
+        matrices.intrinsics(color_K, f"{path}: colour"),
+        matrices.intrinsics(depth_K, f"{path}: depth"),
         color_from_depth,
         COLOR[color],
         DEPTH[depth],
@@ -204,7 +205,7 @@ def _read_header(file: BinaryIO, path: Path) -> Header:
 
 def _alignment(color_to_base: np.ndarray, depth_to_base: np.ndarray, where: str) -> np.ndarray:
     """Colour from depth (4, 4): both extrinsics lead to the frame of one base; as released, they are the identity."""
-    color, depth = rgbd.rigid(color_to_base, f"{where}: colour"), rgbd.rigid(depth_to_base, f"{where}: depth")
+    color, depth = matrices.rigid(color_to_base, f"{where}: colour"), matrices.rigid(depth_to_base, f"{where}: depth")
     return np.linalg.inv(color) @ depth
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import Field
 
 from pointlift.data import camera
-from pointlift.data.dataset import Dataset
+from pointlift.data.dataset import Dataset, LabelKind
 from pointlift.data.scene import Scene, View
 from pointlift.datasets.nuscenes import poses
 from pointlift.datasets.nuscenes.boxes import TABLES as BOX_TABLES
@@ -23,7 +23,8 @@ from pointlift.datasets.nuscenes.boxes import Boxes
 from pointlift.datasets.nuscenes.classes import BOX_NAMES, CLASSES, learning_map
 from pointlift.datasets.nuscenes.clouds import outside, read_cloud, read_labels
 from pointlift.datasets.nuscenes.folders import count_absent, find_version
-from pointlift.datasets.nuscenes.index import LIDAR, read_index, scene_names
+from pointlift.datasets.nuscenes.index import LIDAR
+from pointlift.datasets.nuscenes.reading import read_index, scene_names
 from pointlift.datasets.nuscenes.splits import split_scenes
 from pointlift.datasets.nuscenes.tables import CategoryRow, read_table, require
 from pointlift.errors import DataError
@@ -117,6 +118,7 @@ class NuScenes(Dataset):
         self._has_boxes = boxes
         self._index = read_index(self._folder, names, self.cameras, sweeps=sweeps > 1)
         self._frames = np.arange(len(self._index))[::frame_step]
+        self.labels: frozenset[LabelKind] = frozenset(self._kinds())
 
     @property
     def ids(self) -> list[str]:
@@ -200,13 +202,23 @@ class NuScenes(Dataset):
         cloud = read_cloud(path)
         return cloud, outside(cloud, self.ego_radius)
 
+    def _kinds(self) -> Iterator[LabelKind]:
+        if any(self._index.labels) and self._label_folder.is_dir():
+            yield "points"
+        if self._has_boxes and self.version != "v1.0-test":
+            yield "boxes"
+
+    @property
+    def _label_folder(self) -> Path:
+        return self.root / "lidarseg" / self.version
+
     def _label_file(self, frame: int) -> Path | None:
         """The lidarseg file of a keyframe; None if there are no labels, or only their tables are there."""
         name = self._index.labels[frame].decode()
         path = self.root / name
         if name and path.is_file():
             return path
-        if not name or not (self.root / "lidarseg" / self.version).is_dir():
+        if not name or not self._label_folder.is_dir():
             return None
         names = self._index.labels[self._frames]
         absent = count_absent(self.root, (other.decode() for other in names))

@@ -7,7 +7,7 @@ segments, ``ID.txt``, and the frames as ``ID.sens`` or exported to ``color``, ``
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -17,15 +17,16 @@ import numpy as np
 from pydantic import Field
 
 from pointlift.data import camera
-from pointlift.data.dataset import Dataset
+from pointlift.data.dataset import Dataset, LabelKind
 from pointlift.data.formats import rgbd
+from pointlift.data.formats.depth_images import DepthCode
 from pointlift.data.scene import Scene, View
 from pointlift.datasets.scannet import annotation, classes, mesh
 from pointlift.datasets.scannet.frames import Frames, open_frames, usable
 from pointlift.datasets.scannet.splits import SPLITS
 from pointlift.errors import DataError
 from pointlift.files import read_bytes
-from pointlift.options import DATA_ROOT
+from pointlift.options import DATA_ROOT, PLACE
 from pointlift.registry import DATASETS
 
 
@@ -71,7 +72,7 @@ class ScanNet(Dataset):
         kind: Literal["frames", "scenes"] = "frames",
         classes: Literal["scannet20", "nyu40", "scannet200"] = "scannet20",
         scenes: list[str] | None = None,
-        scene_list: Path | None = None,
+        scene_list: Annotated[Path | None, PLACE] = None,
         frame_step: Annotated[int, Field(ge=1)] = 25,
         source: Literal["auto", "export", "sens"] = "auto",
         stride: Annotated[int, Field(ge=1)] = 1,
@@ -90,11 +91,12 @@ class ScanNet(Dataset):
         self.min_depth = min_depth
         self._align, self._normals, self._boxes, self._views = align, normals, boxes, views
         self._stride, self._step, self._source = stride, frame_step, source
-        self._code = rgbd.DepthCode(min_depth=min_depth, max_depth=max_depth)
+        self._code = DepthCode(min_depth=min_depth, max_depth=max_depth)
         self._set_classes(classes)
         self.feature_names = (*rgbd.FEATURES, "nx", "ny", "nz") if normals else rgbd.FEATURES
         self._folder = _scans_folder(self.root, split)
         self._scans = [self._folder / name for name in _chosen(self._folder, split, scenes, scene_list)]
+        self.labels: frozenset[LabelKind] = frozenset(self._kinds())
         self.dropped_frames: dict[str, int] = {"no pose": 0, "no depth": 0}
         self._opened: dict[Path, Frames] = {}
         self._items = self._frame_items() if kind == "frames" else [(scan, -1) for scan in self._scans]
@@ -138,6 +140,16 @@ class ScanNet(Dataset):
         self.class_colors = self._classes.colors
         self.prompts = {name: (name.replace("otherf", "other f"),) for name in self.class_names}
 
+    def _kinds(self) -> Iterator[LabelKind]:
+        """What the annotators' files give; frames are not annotated."""
+        if self.kind == "frames":
+            return
+        annotated = any(annotation.find_aggregation(scan) for scan in self._scans)
+        if annotated if self._by_category else any(_labels_file(scan).is_file() for scan in self._scans):
+            yield "points"
+        if annotated and self._boxes:
+            yield "boxes"
+
     def _id(self, scan: Path, number: int) -> str:
         return scan.name if number < 0 else f"{scan.name}/{number:06d}"
 
@@ -146,7 +158,7 @@ class ScanNet(Dataset):
             self._opened[scan] = open_frames(scan, self._source, self._step)
         return self._opened[scan]
 
-    def _coded(self, scan: Path) -> rgbd.DepthCode:
+    def _coded(self, scan: Path) -> DepthCode:
         return replace(self._code, scale=self._frames(scan).scale)
 
     def _frame_items(self) -> list[tuple[Path, int]]:
@@ -190,7 +202,7 @@ class ScanNet(Dataset):
         return scene
 
     def _annotate(self, scene: Scene, scan: Path) -> None:
-        labels = scan / f"{scan.name}_vh_clean_2.labels.ply"
+        labels = _labels_file(scan)
         if labels.is_file() and not self._by_category:
             scene.files["labels"] = labels
             scene.labels = classes.from_nyu40(mesh.read_labels(labels, len(scene)), self._classes, labels)
@@ -224,6 +236,10 @@ class ScanNet(Dataset):
     def _table(self) -> classes.LabelTable:
         beside = self._folder.parent / classes.TABLE
         return classes.read_table(self.root / classes.TABLE if (self.root / classes.TABLE).is_file() else beside)
+
+
+def _labels_file(scan: Path) -> Path:
+    return scan / f"{scan.name}_vh_clean_2.labels.ply"
 
 
 def _scans_folder(root: Path, split: str) -> Path:

@@ -9,6 +9,8 @@ from typing import Protocol
 import numpy as np
 
 from pointlift.data.formats import rgbd
+from pointlift.data.formats.depth_images import DepthCode, read_depth
+from pointlift.data.formats.matrices import read_intrinsics, read_pose
 from pointlift.data.formats.sens import SensFile
 from pointlift.data.scene import View
 from pointlift.errors import DataError
@@ -70,8 +72,8 @@ class Exported:
         matrices = folder / "intrinsic"
         to_base = [_optional_pose(matrices / f"extrinsic_{name}.txt") for name in ("color", "depth")]
         self.rig = rgbd.Rig(
-            rgbd.read_intrinsics(matrices / "intrinsic_depth.txt"),
-            rgbd.read_intrinsics(matrices / "intrinsic_color.txt"),
+            read_intrinsics(matrices / "intrinsic_depth.txt"),
+            read_intrinsics(matrices / "intrinsic_color.txt"),
             np.linalg.inv(to_base[0]) @ to_base[1],
         )
 
@@ -89,11 +91,11 @@ class Exported:
 
     def pose(self, number: int) -> np.ndarray:
         """World from camera (4, 4)."""
-        return rgbd.read_pose(self._pose(number))
+        return read_pose(self._pose(number))
 
     def depth(self, number: int) -> np.ndarray:
         """The depth image (H, W) uint16."""
-        return rgbd.read_depth(self.files(number)[0])
+        return read_depth(self.files(number)[0])
 
     def view(self, number: int) -> View:
         """The colour image, seen from the depth camera's frame."""
@@ -156,7 +158,7 @@ def open_frames(folder: Path, source: str, step: int) -> Frames:
     return Streamed(stream, step)
 
 
-def usable(frames: Frames, code: rgbd.DepthCode, dropped: dict[str, int]) -> list[int]:
+def usable(frames: Frames, code: DepthCode, dropped: dict[str, int]) -> list[int]:
     """The numbers of frames with a pose and a depth; the others are counted in ``dropped``."""
     kept = []
     for number in frames.numbers:
@@ -183,4 +185,4 @@ def _numbered(folder: Path, suffixes: tuple[str, ...], step: int) -> dict[int, s
 
 
 def _optional_pose(path: Path) -> np.ndarray:
-    return rgbd.read_pose(path) if path.is_file() else np.eye(4)
+    return read_pose(path) if path.is_file() else np.eye(4)

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pointlift.data.formats import rgbd
+from pointlift.data.formats.matrices import rigid
 from pointlift.data.formats.ply import parse_ply, parse_ply_faces
+from pointlift.data.formats.rgbd import FEATURES
 from pointlift.errors import DataError
 from pointlift.files import read_bytes
 
@@ -16,11 +17,11 @@ def read_mesh(path: Path, *, normals: bool) -> tuple[np.ndarray, np.ndarray]:
     """Vertices (N, 3) float64 in metres, and features (N, 3) float32, colour in [0, 1]; (N, 6) with normals."""
     data = read_bytes(path)
     columns = parse_ply(data, path)
-    for name in ("x", "y", "z", *rgbd.FEATURES):
+    for name in ("x", "y", "z", *FEATURES):
         if name not in columns:
             raise DataError(f"{path}: the vertices have no property '{name}'; they have: {', '.join(columns)}")
     points = np.stack([columns[axis] for axis in "xyz"], axis=1).astype(np.float64)
-    colors = np.stack([columns[name] for name in rgbd.FEATURES], axis=1)
+    colors = np.stack([columns[name] for name in FEATURES], axis=1)
     if colors.dtype != np.uint8:
         raise DataError(f"{path}: the colours must be uchar, not {colors.dtype}")
     features = colors.astype(np.float32) / np.float32(255)
@@ -59,7 +60,7 @@ def axis_alignment(folder: Path) -> np.ndarray:
             key, _, value = line.partition("=")
             if key.strip() == "axisAlignment":
                 try:
-                    return rgbd.rigid([float(word) for word in value.split()], f"{path}: axisAlignment")
+                    return rigid([float(word) for word in value.split()], f"{path}: axisAlignment")
                 except ValueError as error:
                     raise DataError(f"{path}: axisAlignment is not a row of numbers") from error
     return np.eye(4)

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pointlift.students.base import Undecayed
+
 HeadKind = Literal["token_mix", "flatten", "pooled"]
 
 
@@ -75,13 +77,11 @@ class ConceptExtraction(nn.Module):
         concepts: M, how many queries Q_0 are learned.
     """
 
-    undecayed = ("queries",)
-
     def __init__(self, dim: int, heads: int, concepts: int) -> None:
         super().__init__()
         # As wide as VCT draws them: narrow ones are lost in what they take from the patches, which at first is the same
         # for all, so that all concepts start as one. For the same reason linear layers keep torch's own, wider weights.
-        self.queries = nn.Parameter(torch.randn(1, concepts, dim))
+        self.queries = Undecayed(torch.randn(1, concepts, dim))
         self.block = CrossAttentionBlock(dim, heads)
 
     def forward(self, layers: Sequence[Tensor]) -> Tensor:
@@ -132,14 +132,12 @@ class Flatten(nn.Module):
 class Pooled(nn.Module):
     """A two-layer MLP of every token, then T learned averages: Y = softmax(A) (GELU(X W₁ + b₁) W₂ + b₂) + O."""
 
-    undecayed = ("offset",)
-
     def __init__(self, tokens: int, dim: int, shape: tuple[int, int], hidden: int) -> None:
         super().__init__()
         self.mlp = nn.Sequential(nn.Linear(dim, hidden), nn.GELU(), nn.Linear(hidden, shape[1]))
         # wide, and with an offset for each token: of equal averages of equal concepts none could be told from another
         self.pooling = nn.Parameter(torch.randn(shape[0], tokens))
-        self.offset = nn.Parameter(torch.zeros(shape))
+        self.offset = Undecayed(torch.zeros(shape))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, M, C) to (B, T, D)."""

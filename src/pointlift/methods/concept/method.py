@@ -8,26 +8,30 @@ from __future__ import annotations
 
 import logging
 import zlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal, NamedTuple
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
 from pointlift.data.augmentation import PointAugmentation, augment_points
 from pointlift.data.batch import Batch
 from pointlift.data.clouds import farthest_rows, random_rows, scale_and_translate, to_unit_sphere
 from pointlift.data.crops import Crop, crop_scene, draw_crop
+from pointlift.data.dataset import Dataset
 from pointlift.data.scene import Pairs, Scene, View
 from pointlift.errors import DataError, RecipeError
-from pointlift.losses.distributed import gather_rows, global_loss
+from pointlift.losses.base import Loss
+from pointlift.losses.distributed import gather_rows
 from pointlift.losses.tokens import token_rows
-from pointlift.methods.concept.alignment import ImagePatchBatch, ImagePatches, image_patches, nearest_patches
+from pointlift.methods.concept.alignment import ImagePatchBatch, image_patches, nearest_patches
 from pointlift.methods.concept.heads import ConceptExtraction, HeadKind, build_head
-from pointlift.methods.concept.reconstruction import PatchDecoder, heads_of, reconstruction_errors, split_patches
+from pointlift.methods.concept.network import ConceptNetwork
+from pointlift.methods.concept.reconstruction import PatchDecoder, reconstruction_errors, split_patches
+from pointlift.methods.concept.samples import ConceptBatch, Sample
 from pointlift.progress import Progress
 from pointlift.registry import METHODS
 from pointlift.students.base import Student, evaluating
@@ -40,69 +44,6 @@ _log = logging.getLogger(__name__)
 
 _WHOLE = 0.5  # how often an image is shown whole where there are crops of it
 _NO_PAIRS = Pairs(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 2), np.float32))
-
-
-class Sample(NamedTuple):
-    """One cloud in the unit sphere, what it is to learn, and in which order its patches are hidden."""
-
-    scene: Scene
-    target: Tensor | None
-    image: ImagePatches | None
-    order: Tensor
-
-
-@dataclass
-class ConceptBatch:
-    """B clouds, their token sets (B, T, D) or the patches of their images, and orders (B, G) of their patches."""
-
-    points: Batch
-    targets: Tensor | None
-    images: ImagePatchBatch | None
-    order: Tensor
-
-    @property
-    def scene_ids(self) -> list[str]:
-        """Ids of the scenes, for messages."""
-        return self.points.scene_ids
-
-    def to(self, device: torch.device) -> ConceptBatch:
-        """The same batch on another device."""
-        return ConceptBatch(
-            self.points.to(device, non_blocking=True),
-            None if self.targets is None else self.targets.to(device, non_blocking=True),
-            None if self.images is None else self.images.to(device),
-            self.order.to(device, non_blocking=True),
-        )
-
-
-class ConceptNetwork(nn.Module):
-    """All that is trained: the student, and on top of it what only pretraining needs.
-
-    ``concepts`` is None where the head reads the patches themselves, ``head`` where there is no token set to predict,
-    and ``decoder`` where nothing is reconstructed. ``mean`` and ``deviation`` (T, D) are those of the whole training
-    images (not of crops); with standardised units the head predicts ``(tokens − mean) / deviation``.
-    """
-
-    mean: Tensor
-    deviation: Tensor
-
-    def __init__(
-        self,
-        student: PointTransformer,
-        concepts: ConceptExtraction | None,
-        head: nn.Module | None,
-        decoder: PatchDecoder | None,
-        shape: tuple[int, int],
-    ) -> None:
-        super().__init__()
-        self.student, self.concepts, self.head, self.decoder = student, concepts, head, decoder
-        self.register_buffer("mean", torch.zeros(shape))
-        self.register_buffer("deviation", torch.ones(shape))
-
-    def tokens(self, encoding: Encoding) -> Tensor:
-        """The predicted token sets (B, T, D), in the units of the loss."""
-        assert self.head is not None
-        return self.head(encoding.tokens if self.concepts is None else self.concepts(encoding.layers))
 
 
 @METHODS.register("concept")
@@ -145,7 +86,7 @@ class Concept(Method):
         self,
         student: Student,
         pixel_features: PixelFeatures,
-        loss: Callable[..., Tensor],
+        loss: Loss,
         augmentation: PointAugmentation | None = None,
         image: Any = None,
         *,
@@ -172,27 +113,19 @@ class Concept(Method):
             raise RecipeError(
                 "the method 'concept' computes its targets once, so images cannot be augmented: image=null"
             )
-        if target == "patches" and not pixel_features.ready:
-            raise RecipeError(
-                "the method 'concept' computes its targets once, and with method.target=patches it needs the cache to "
-                "keep them: cache.enabled=true"
-            )
+        _require_teacher(pixel_features, target, crops)
+        for name, (low, high) in {"scale": scale, "crop_area": crop_area}.items():
+            if low > high:
+                raise RecipeError(f"method.{name} is a range from low to high, not [{low:g}, {high:g}]")
+        if target == "none" and reconstruction == 0:
+            raise RecipeError("method.target is none and method.reconstruction is 0: there is nothing to learn")
         outputs = pixel_features.teacher.dim if self.trains(target=target) == "points" else 0
         if student.out_channels != outputs:
             raise RecipeError(
                 f"the student gives {student.out_channels} channels at each point, and with method.target={target} it "
                 f"must be {outputs}"
             )
-        if crops and (target != "tokens" or pixel_features.teacher.reads_files):
-            raise RecipeError(
-                "method.crops needs a teacher that computes token sets of crops (method.target=tokens, and no teacher "
-                "that reads files): method.crops=0"
-            )
-        for name, (low, high) in {"scale": scale, "crop_area": crop_area}.items():
-            if low > high:
-                raise RecipeError(f"method.{name} is a range from low to high, not [{low:g}, {high:g}]")
-        if target == "none" and reconstruction == 0:
-            raise RecipeError("method.target is none and method.reconstruction is 0: there is nothing to learn")
+        loss.require()
         self._frozen = (pixel_features, TokenSets(pixel_features))  # a tuple, so that no part of it is of this module
         self.loss, self.augmentation, self.sampling = loss, augmentation, sampling
         self.scale, self.shift, self.target, self.units = scale, shift, target, units
@@ -203,7 +136,7 @@ class Concept(Method):
         with_concepts = concepts and target == "tokens"
         self.trained = ConceptNetwork(
             student,
-            ConceptExtraction(student.dim, heads_of(student), concept_tokens) if with_concepts else None,
+            ConceptExtraction(student.dim, student.heads, concept_tokens) if with_concepts else None,
             build_head(head, inputs, student.dim, shape, hidden) if target == "tokens" else None,
             PatchDecoder(student, decoder_depth) if reconstruction > 0 else None,
             shape,
@@ -214,7 +147,8 @@ class Concept(Method):
     @classmethod
     def trains(cls, *, target: str = "tokens", **options: Any) -> Trained | None:
         """Token sets; the student's output at each point only as it learns the patches of images."""
-        return {"tokens": "tokens", "patches": "points"}.get(target)  # type: ignore[return-value]
+        kinds: dict[str, Trained] = {"tokens": "tokens", "patches": "points"}
+        return kinds.get(target)
 
     @property
     def network(self) -> ConceptNetwork:
@@ -238,18 +172,9 @@ class Concept(Method):
 
     def parameter_counts(self) -> dict[str, int]:
         """Numbers of parameters: of the encoder without its output layer, and of what pretraining puts on top."""
-        parts: dict[str, nn.Module | None] = {
-            "encoder": self.student,
-            "concept module": self.network.concepts,
-            "concept head": self.network.head,
-            "reconstruction decoder": self.network.decoder,
-        }
-        counts = {name: sum(p.numel() for p in part.parameters()) for name, part in parts.items() if part is not None}
-        output = sum(p.numel() for p in self.student.head.parameters())
-        counts["encoder"] -= output
-        return counts | ({"student's output layer": output} if output else {})
+        return self.network.parameter_counts()
 
-    def prepare(self, scenes: Sequence[Scene], progress: Progress | None = None) -> None:
+    def prepare(self, scenes: Dataset, progress: Progress | None = None) -> None:
         """Compute the teacher's targets of every image once, and the mean and deviation of the token sets."""
         self.pixel_features.teacher.to(next(self.student.parameters()).device)
         report = None if progress is None else lambda done, total: progress("teacher features", done, total)
@@ -302,7 +227,7 @@ class Concept(Method):
             return scene, None
         crop = self.crops(view)[int(rng.integers(self.crop_count))]
         seen = crop_scene(scene, view, crop)
-        return (seen, crop) if len(seen) >= max(self.student.groups, self.student.group_size) else (scene, None)
+        return (seen, crop) if len(seen) >= self.student.fewest_points else (scene, None)
 
     def chosen(self, scene: Scene, rng: np.random.Generator) -> np.ndarray:
         """Rows (P,) of the scene's points that the network is given."""
@@ -329,7 +254,7 @@ class Concept(Method):
         parts = {}
         if self.target != "none":
             encoding = self.student.encode_patches(patches)
-            parts["distillation"] = global_loss(self.loss, *self._paired(encoding, batch))
+            parts["distillation"] = self.loss(*self._paired(encoding, batch))
         if self.network.decoder is not None:
             visible, hidden = split_patches(batch.order, self.hidden_share)
             errors = reconstruction_errors(self.student, self.network.decoder, patches, visible, hidden)
@@ -389,3 +314,17 @@ class Concept(Method):
         with evaluating(self.network):
             encoding = self.student.encode(batch)
             return self.network.concepts.attention(encoding.layers)[0].float().cpu(), encoding, batch
+
+
+def _require_teacher(pixel_features: PixelFeatures, target: str, crops: int) -> None:
+    """A `RecipeError` if the teacher's targets cannot be computed once, or not of crops."""
+    if target == "patches" and not pixel_features.ready:
+        raise RecipeError(
+            "the method 'concept' computes its targets once, and with method.target=patches it needs the cache to "
+            "keep them: cache.enabled=true"
+        )
+    if crops and (target != "tokens" or pixel_features.teacher.reads_files):
+        raise RecipeError(
+            "method.crops needs a teacher that computes token sets of crops (method.target=tokens, and no teacher "
+            "that reads files): method.crops=0"
+        )

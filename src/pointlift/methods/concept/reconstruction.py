@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from pointlift.losses.chamfer import chamfer
+from pointlift.students.base import Undecayed
 from pointlift.students.point_transformer import Encoding, PointTransformer
 from pointlift.students.points import Patches
 from pointlift.students.transformer import initialize, stack
@@ -22,18 +23,16 @@ class PatchDecoder(nn.Module):
         depth: blocks.
     """
 
-    undecayed = ("mask_token",)
-
     def __init__(self, student: PointTransformer, depth: int = 3) -> None:
         super().__init__()
-        dim, heads, first = student.dim, heads_of(student), student.position[0].out_features
+        dim, first = student.dim, student.position[0].out_features
         assert isinstance(first, int)
         self.group_size = student.group_size
         self.position = nn.Sequential(nn.Linear(3, first), nn.GELU(), nn.Linear(first, dim))
-        self.blocks = stack(depth, dim, heads, student.drop_path)
+        self.blocks = stack(depth, dim, student.heads, student.drop_path)
         self.norm = nn.LayerNorm(dim)
         self.head = nn.Linear(dim, 3 * student.group_size)
-        self.mask_token = nn.Parameter(nn.init.trunc_normal_(torch.empty(1, 1, dim), std=0.02))
+        self.mask_token = Undecayed(nn.init.trunc_normal_(torch.empty(1, 1, dim), std=0.02))
         initialize(self)
 
     def forward(self, encoding: Encoding, hidden: Tensor) -> Tensor:
@@ -70,8 +69,3 @@ def centre_errors(patches: Patches, hidden: Tensor) -> Tensor:
     """Chamfer-L2 (B, H) of a prediction that puts every point of a hidden patch on its centre: nothing learned."""
     truth = patches.take(hidden).relative.flatten(0, 1)
     return chamfer(torch.zeros_like(truth), truth).unflatten(0, hidden.shape)
-
-
-def heads_of(student: PointTransformer) -> int:
-    """Attention heads of a student's blocks."""
-    return int(student.blocks[0].attention.heads)  # type: ignore[union-attr, arg-type]

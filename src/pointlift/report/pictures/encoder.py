@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from pointlift.data.batch import Batch
+from pointlift.data.dataset import Dataset
 from pointlift.data.scene import Scene
 from pointlift.errors import DataError
 from pointlift.evaluation.sampling import spread
@@ -38,7 +39,7 @@ class EncoderStage:
     """An encoder's run and the data on which it is pictured: the trained method, test scans, how to report progress."""
 
     method: Concept
-    test: Sequence[Scene]
+    test: Dataset
     feature_names: Sequence[str]
     progress: Progress
 

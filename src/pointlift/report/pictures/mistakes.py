@@ -9,7 +9,6 @@ import numpy as np
 from PIL import Image
 
 from pointlift.data.scene import Scene
-from pointlift.evaluation.metrics import Confusion
 from pointlift.evaluation.sampling import spread
 from pointlift.progress import Progress
 from pointlift.report.pictures import raster
@@ -18,6 +17,7 @@ from pointlift.report.pictures.clusters import Cluster, wrong_clusters
 from pointlift.report.pictures.colors import WRONG
 from pointlift.report.pictures.raster import Picture
 from pointlift.report.pictures.stage import Stage, Subject
+from pointlift.tasks.confusion import Confusion
 
 SEARCHED = 24
 """Test scans that are searched for mistakes, at most."""

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from pointlift.data.scene import View
 from pointlift.errors import DataError
-from pointlift.evaluation.sampling import ids_of, spread
+from pointlift.evaluation.sampling import spread
 from pointlift.methods.concept.method import Concept
 from pointlift.report.pictures.drawing import Drawing
 from pointlift.report.pictures.encoder import EncoderStage
@@ -60,15 +60,14 @@ def retrieved_images(stage: EncoderStage, frames: int) -> RetrievedImages:
         DataError: there are fewer than two frames, or one is without an image.
         RecipeError: the run's method predicts no token sets.
     """
-    method, test, ids = stage.method, stage.test, ids_of(stage.test)
+    method, test, ids = stage.method, stage.test, stage.test.ids
     chosen = spread(range(len(test)), frames)
     asked = [test[index] for index in chosen]
     predicted = method.predict(asked)
     method.token_sets.precompute(test, lambda done, total: stage.progress("token sets", done, total))
-    views_of = getattr(test, "views", lambda index: test[index].views)
     targets = []
     for index, name in enumerate(ids):
-        views = views_of(index)
+        views = test.views(index)
         if not views or len(ids) < 2:
             raise DataError(f"retrieval needs two frames, each with an image; '{name}' has none or is alone")
         targets.append(method.token_sets(views[0]))
@@ -80,7 +79,7 @@ def retrieved_images(stage: EncoderStage, frames: int) -> RetrievedImages:
         found = []
         for place, k in enumerate(order[:NEAREST], start=1):
             said = f"{place}. {ids[k]}{', the right one' if k == index else ''}"
-            found.append(_thumbnail(views_of(k)[0], said, f"Image found for scan {frame.id}, {said}."))
+            found.append(_thumbnail(test.views(k)[0], said, f"Image found for scan {frame.id}, {said}."))
         drawing = Drawing(frame, method.min_depth, _WIDTH)
         cloud = drawing.cloud_picture(drawing.own_colors(stage.feature_names), "its points", "Points asked with")
         own = _thumbnail(frame.views[0], "its own image", f"Image to be found for scan {frame.id}.")

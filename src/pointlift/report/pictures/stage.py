@@ -18,10 +18,12 @@ from pointlift.evaluation.features import student_output
 from pointlift.evaluation.prototypes import Classify
 from pointlift.evaluation.visibility import Visibility, visible_features
 from pointlift.progress import Progress
+from pointlift.registry import TASKS
 from pointlift.report.pictures.colors import class_colors
 from pointlift.report.pictures.labelling import classifier, labelling_task, visibility_of
 from pointlift.run import Run
 from pointlift.students.base import Student
+from pointlift.tasks.base import DEFAULT
 from pointlift.teachers.pixels import PixelFeatures
 
 
@@ -56,7 +58,7 @@ class Stage:
     @property
     def names(self) -> tuple[str, ...]:
         """The classes."""
-        return tuple(getattr(self.trial.test, "class_names", ()))
+        return self.trial.test.class_names
 
     def output(self, subject: Subject, scene: Scene) -> Tensor:
         """The subject's features (N, D)."""
@@ -104,8 +106,10 @@ def open_stage(
     people = [Subject(label, run.student().to(device)) for label, run in subjects]
     trial = Trial(
         student=people[0].student,
-        train=train,
+        pretrained=train,
+        labelled=train,
         test=test,
+        task=TASKS.build(DEFAULT, train),
         fresh_student=lambda seed: first.fresh_student(seed).to(device),
         pixel_features=_once(first, device),
         embed_text=lambda prompts: first.parts.pixel_features.teacher.embed_text(prompts).cpu(),
@@ -121,7 +125,7 @@ def open_stage(
         task=task,
         classify=classifier(tasks[task].get("task") or task, protocol, trial) if task else None,
         visibility=visibility_of(protocol, own_rule),
-        palette=class_colors(tuple(getattr(test, "class_names", ())), getattr(test, "class_colors", None)),
+        palette=class_colors(test.class_names, test.class_colors),
     )
 
 

@@ -2,54 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
 
-from pointlift.data.dataset import Dataset
-from pointlift.data.formats import rgbd
+from pointlift.data.dataset import Dataset, LabelKind
+from pointlift.data.formats import depth_images, matrices, rgbd
 from pointlift.data.scene import Scene, View
+from pointlift.datasets.rgbd.layouts import Frame, frames_of, sequences_of, split_of
 from pointlift.errors import DataError
-from pointlift.options import DATA_ROOT
+from pointlift.options import DATA_ROOT, PLACE
 from pointlift.registry import DATASETS
 
-PLACEHOLDER = "{frame}"
-
-
-class Layout(NamedTuple):
-    """Names of the files of one frame, relative to the folder of its sequence; empty for what there is not."""
-
-    color: str
-    depth: str
-    pose: str = ""
-    labels: str = ""
-
-
-LAYOUTS = (
-    *(
-        Layout(f"frame-{{frame}}.color.{s}", "frame-{frame}.depth.png", "frame-{frame}.pose.txt")
-        for s in ("png", "jpg")
-    ),
-    *(Layout(f"color/{{frame}}.{s}", "depth/{frame}.png", "pose/{frame}.txt") for s in ("jpg", "png")),
-    *(
-        Layout(f"rgb/{{frame}}.{s}", "depth/{frame}.png", "pose/{frame}.txt", "label/{frame}.png")
-        for s in ("png", "jpg")
-    ),
-)
 INTRINSICS = ("camera-intrinsics.txt", "intrinsics.txt", "intrinsic/intrinsic_depth.txt", "intrinsic_depth.txt")
-
-
-class _Frame(NamedTuple):
-    """One frame on disk; None for what is absent in the whole sequence."""
-
-    id: str
-    color: Path
-    depth: Path
-    pose: Path | None
-    labels: Path | None
 
 
 @DATASETS.register("rgbd")
@@ -61,7 +28,7 @@ class RGBD(Dataset):
     sequence, by default the last ones, are its validation frames, beyond a gap in which the camera moves on.
 
     Frames without depth are dropped and counted in ``dropped_frames``, after the split is made, which they do not move.
-    Only depth images whose file is too small to hold much are looked at for that (`rgbd.may_be_empty`): one that is
+    Only depth images whose file is too small to hold much are looked at for that (see `may_be_empty`): one that is
     stored without compression, or full of readings out of range, is an error when it is read.
 
     Args:
@@ -108,9 +75,9 @@ class RGBD(Dataset):
         pose: str | None = None,
         labels: str | None = None,
         classes: tuple[str, ...] = (),
-        intrinsics: Path | list[float] | None = None,
-        color_intrinsics: Path | list[float] | None = None,
-        color_from_depth: Path | list[float] | None = None,
+        intrinsics: Annotated[Path, PLACE] | list[float] | None = None,
+        color_intrinsics: Annotated[Path, PLACE] | list[float] | None = None,
+        color_from_depth: Annotated[Path, PLACE] | list[float] | None = None,
         depth_scale: Annotated[float, Field(gt=0)] = 1000.0,
         invalid: tuple[int, ...] = (0, 65535),
         min_depth: Annotated[float, Field(ge=0)] = 0.1,
@@ -124,10 +91,10 @@ class RGBD(Dataset):
             raise DataError("rgbd: depth_scale must be above 0 and min_depth between 0 and max_depth")
         self.root, self.split, self.stride = Path(root).expanduser(), split, stride
         self.min_depth = min_depth
-        self._code = rgbd.DepthCode(depth_scale, tuple(invalid), min_depth, max_depth)
+        self._code = depth_images.DepthCode(depth_scale, tuple(invalid), min_depth, max_depth)
         given = {"color": color, "depth": depth, "pose": pose, "labels": labels}
         asked = [option for option, pattern in given.items() if pattern]
-        sequences = [_frames(self.root, folder, layout, asked) for folder, layout in _sequences(self.root, given)]
+        sequences = [frames_of(self.root, folder, layout, asked) for folder, layout in sequences_of(self.root, given)]
         longest = max(map(len, sequences))
         if block and block * held_out >= longest:
             raise DataError(
@@ -135,7 +102,7 @@ class RGBD(Dataset):
                 f"{longest}"
             )
         self._frames = [
-            frame for frames in sequences for frame in _part(frames, split, held_out, gap, block)[::frame_step]
+            frame for frames in sequences for frame in split_of(frames, split, held_out, gap, block)[::frame_step]
         ]
         if not self._frames:
             raise DataError(
@@ -144,9 +111,10 @@ class RGBD(Dataset):
         self._named = bool(classes)
         has_labels = any(frame.labels for frame in self._frames)
         self.class_names: tuple[str, ...] = tuple(classes) or (("table", "object") if has_labels else ())
+        self.labels: frozenset[LabelKind] = frozenset({"points"} if has_labels else ())
         self._rig = self._read_rig(intrinsics, color_intrinsics, color_from_depth)
         first = self._frames[0]
-        sizes = rgbd.image_size(first.depth), rgbd.image_size(first.color)
+        sizes = depth_images.image_size(first.depth), depth_images.image_size(first.color)
         rgbd.check_sizes(*sizes, self._rig, first.depth, first.color)
         self.dropped_frames: dict[str, int] = {"no depth": 0}
         self._drop_empty(sizes[0])
@@ -162,8 +130,8 @@ class RGBD(Dataset):
     def __getitem__(self, index: int) -> Scene:  # type: ignore[override]
         frame = self._frames[index]
         if frame.pose is not None:
-            rgbd.read_pose(frame.pose)  # a broken one is found here and not when it is first needed
-        raw = rgbd.read_depth(frame.depth)
+            matrices.read_pose(frame.pose)  # a broken one is found here and not when it is first needed
+        raw = depth_images.read_depth(frame.depth)
         view = self._view(frame)
         scene, cloud = rgbd.frame_scene(
             raw,
@@ -176,7 +144,7 @@ class RGBD(Dataset):
             stride=self.stride,
         )
         if frame.labels is not None:
-            values = rgbd.read_label_image(frame.labels, raw.shape)[cloud.rows, cloud.columns]
+            values = depth_images.read_label_image(frame.labels, raw.shape)[cloud.rows, cloud.columns]
             scene.files["labels"] = scene.files["instances"] = frame.labels
             scene.labels, scene.instances = self._labels(values, frame.labels)
         return scene.validate()
@@ -185,16 +153,19 @@ class RGBD(Dataset):
         """The view of scene ``index``, without reading its depth."""
         return [self._view(self._frames[index])]
 
-    def pose(self, index: int) -> np.ndarray:
-        """World from camera (4, 4): takes the points of scene ``index`` to the frame of the sequence's world."""
-        frame = self._frames[index]
-        if frame.pose is None:
-            raise DataError(f"{frame.depth}: the sequence has no poses; 'pose' is the pattern of their files")
-        return rgbd.read_pose(frame.pose)
+    def image_paths(self, index: int) -> list[Path]:
+        """The colour image of scene ``index``."""
+        return [self._frames[index].color]
+
+    def pose(self, index: int) -> np.ndarray | None:
+        """World from camera (4, 4): from the points of scene ``index`` to the sequence's world; None without poses."""
+        path = self._frames[index].pose
+        return None if path is None else matrices.read_pose(path)
 
     def _drop_empty(self, size: tuple[int, int]) -> None:
         """Drop the frames without depth; ``size`` is that of the first depth image."""
-        kept = [frame for frame in self._frames if not rgbd.may_be_empty(frame.depth, size) or self._measures(frame)]
+        small = depth_images.may_be_empty
+        kept = [frame for frame in self._frames if not small(frame.depth, size) or self._measures(frame)]
         if not kept:
             raise DataError(
                 f"{self.root}: none of the {len(self._frames)} frames of split '{self.split}' has a depth between "
@@ -203,11 +174,11 @@ class RGBD(Dataset):
         self.dropped_frames["no depth"] = len(self._frames) - len(kept)
         self._frames = kept
 
-    def _measures(self, frame: _Frame) -> bool:
-        depth = self._code.metres(rgbd.read_depth(frame.depth))
+    def _measures(self, frame: Frame) -> bool:
+        depth = self._code.metres(depth_images.read_depth(frame.depth))
         return bool(depth[:: self.stride, :: self.stride].any())
 
-    def _view(self, frame: _Frame) -> View:
+    def _view(self, frame: Frame) -> View:
         return View("color", self._rig.color_intrinsics, self._rig.color_from_depth.copy(), frame.color)
 
     def _read_rig(
@@ -227,17 +198,17 @@ class RGBD(Dataset):
             intrinsics = found[0].resolve()  # it has the root in it already
         transform = np.eye(4)
         if isinstance(color_from_depth, Path):
-            transform = rgbd.read_pose(self.root / color_from_depth.expanduser())
+            transform = matrices.read_pose(self.root / color_from_depth.expanduser())
         elif color_from_depth is not None:
-            transform = rgbd.rigid(color_from_depth, "rgbd: color_from_depth")
+            transform = matrices.rigid(color_from_depth, "rgbd: color_from_depth")
         K = self._matrix(intrinsics, "intrinsics")
         color = None if color_intrinsics is None else self._matrix(color_intrinsics, "color_intrinsics")
         return rgbd.Rig(K, color, transform)
 
     def _matrix(self, value: Path | list[float], option: str) -> np.ndarray:
         if isinstance(value, (str, Path)):
-            return rgbd.read_intrinsics(self.root / Path(value).expanduser())
-        return rgbd.intrinsics(value, f"rgbd: {option}")
+            return matrices.read_intrinsics(self.root / Path(value).expanduser())
+        return matrices.intrinsics(value, f"rgbd: {option}")
 
     def _labels(self, values: np.ndarray, path: Path) -> tuple[np.ndarray, np.ndarray | None]:
         """Classes (N,), and instances (N,) if the label image tells objects apart: 0 for none, the table is 1."""
@@ -250,81 +221,3 @@ class RGBD(Dataset):
                 f"{', '.join(self.class_names)}"
             )
         return values - 1, None
-
-
-def _sequences(root: Path, given: dict[str, str | None]) -> list[tuple[Path, Layout]]:
-    """The folders that hold frames, with the layout of each, sorted."""
-    if not root.is_dir():
-        raise DataError(f"{root}: the folder does not exist; root is the folder that holds the frames")
-    for option, pattern in given.items():
-        if pattern and pattern.count(PLACEHOLDER) != 1:
-            raise DataError(f"rgbd: {option} must contain {PLACEHOLDER} once, not be '{pattern}'")
-    found: list[tuple[Path, Layout]] = []
-    level = [root]
-    for _ in range(3):
-        found = [(folder, layout) for folder in level if (layout := _layout(folder, given)) is not None]
-        if found:
-            return found
-        level = sorted(entry for folder in level for entry in folder.iterdir() if _is_folder(entry))
-    known = "; ".join(f"{layout.color} and {layout.depth}" for layout in LAYOUTS[::2])
-    raise DataError(
-        f"{root}: no frames are there, nor in its folders; give 'color' and 'depth', or use one of: {known}"
-    )
-
-
-def _is_folder(path: Path) -> bool:
-    return path.is_dir() and not path.name.startswith(".")
-
-
-def _layout(folder: Path, given: dict[str, str | None]) -> Layout | None:
-    """The first known layout, with what was given in place of its own, of which the folder has a colour image."""
-    changes = {option: pattern for option, pattern in given.items() if pattern is not None}
-    for layout in LAYOUTS:
-        changed = layout._replace(**changes)
-        if _matching(folder, changed.color) and _matching(folder, changed.depth):
-            return changed
-    return None
-
-
-def _matching(folder: Path, pattern: str) -> dict[str, Path]:
-    """The files of a pattern by the name of their frame."""
-    where = folder / pattern
-    before, after = where.name.split(PLACEHOLDER) if PLACEHOLDER in where.name else ("", "")
-    if PLACEHOLDER not in where.name or not where.parent.is_dir():
-        return {}
-    with os.scandir(where.parent) as entries:
-        names = [entry.name for entry in entries]
-    return {
-        name[len(before) : len(name) - len(after)]: where.parent / name
-        for name in names
-        if name.startswith(before) and name.endswith(after) and len(name) > len(before) + len(after) and name[0] != "."
-    }
-
-
-def _frames(root: Path, folder: Path, layout: Layout, asked: list[str]) -> list[_Frame]:
-    """All frames of a sequence in their order; each must have what any of them has, and what was asked for."""
-    sequence = folder.relative_to(root).as_posix() if folder != root else root.resolve().name
-    files = {option: _matching(folder, pattern) if pattern else {} for option, pattern in layout._asdict().items()}
-    for option in asked:
-        if not files[option]:
-            raise DataError(f"{folder / getattr(layout, option)}: no file has a name of this pattern of '{option}'")
-    frames = []
-    for frame in sorted(set(files["color"]) | set(files["depth"]), key=rgbd.natural_order):
-        paths: dict[str, Path | None] = {}
-        for option, what in (
-            ("color", "colour image"),
-            ("depth", "depth image"),
-            ("pose", "pose"),
-            ("labels", "labels"),
-        ):
-            paths[option] = files[option].get(frame)
-            if files[option] and paths[option] is None:
-                path = folder / getattr(layout, option).replace(PLACEHOLDER, frame)
-                raise DataError(f"{path}: the {what} of frame {frame} is missing, though other frames have one")
-        color, depth = files["color"][frame], files["depth"][frame]
-        frames.append(_Frame(f"{sequence}/{frame}", color, depth, paths["pose"], paths["labels"]))
-    return frames
-
-
-def _part(frames: list[_Frame], split: str, held_out: int, gap: int, block: int) -> list[_Frame]:
-    return [frames[i] for i in rgbd.held_out(len(frames), split, held_out, gap, block)]

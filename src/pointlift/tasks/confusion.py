@@ -1,12 +1,14 @@
-"""Segmentation metrics from a confusion matrix that is filled batch by batch."""
+"""mIoU and accuracy: the metric of what has one of several classes, a confusion matrix that is filled bit by bit."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from torch import Tensor
+
+from pointlift.tasks.metric import Column, Metric
 
 IGNORE = -1
 """As a label: the point is left out."""
@@ -14,8 +16,8 @@ NONE = -1
 """As a prediction: no class; a miss of the true class, and no false alarm of another."""
 
 
-class Confusion:
-    """Streaming confusion matrix of a segmentation.
+class Confusion(Metric):
+    """Streaming confusion matrix.
 
     Args:
         num_classes: number of classes C of the data set.
@@ -29,6 +31,20 @@ class Confusion:
         ValueError: if there is not one distinct name per class.
     """
 
+    columns = (
+        Column("miou", "mIoU", "share", "higher", note="≥ 100 points"),
+        Column("miou_all", "mIoU, all classes", "share", "higher"),
+        Column("accuracy", "accuracy", "share", "higher"),
+        Column("points", "points", "count"),
+    )
+    decides = "miou"
+    class_columns = (Column("points", "points", "count"), Column("iou", "IoU", "share", "higher"))
+    words: Mapping[str, str] = {
+        "test points": "every labelled point that the test data set yields with the options above",
+        "mIoU": "mean IoU over the classes with at least 100 labelled test points, each IoU over the points of all "
+        "test scans together; beside it over all classes of the data set",
+    }
+
     def __init__(self, num_classes: int, class_names: Sequence[str] | None = None) -> None:
         names = tuple(str(index) for index in range(num_classes)) if class_names is None else tuple(class_names)
         if len(names) != num_classes or len(set(names)) != num_classes:
@@ -38,17 +54,22 @@ class Confusion:
         self.matrix = np.zeros((num_classes, num_classes), dtype=np.int64)
         self.missed = np.zeros(num_classes, dtype=np.int64)
 
-    def update(self, predictions: Tensor | np.ndarray, labels: Tensor | np.ndarray) -> None:
+    @property
+    def counted(self) -> int:
+        """How many points with a label have been counted."""
+        return int(self.matrix.sum() + self.missed.sum())
+
+    def update(self, prediction: Tensor | np.ndarray, truth: Tensor | np.ndarray) -> None:
         """Count points; those with label −1 are left out, whatever was predicted for them.
 
         Args:
-            predictions: (N,) integer class of each point, −1 for none.
-            labels: (N,) integer true class, −1 to ignore.
+            prediction: (N,) integer class of each point, −1 for none.
+            truth: (N,) integer true class, −1 to ignore.
 
         Raises:
             ValueError: if shapes differ, values are not integers, or a class lies outside the data set's.
         """
-        predicted, true = _integers(predictions, "predictions"), _integers(labels, "labels")
+        predicted, true = _integers(prediction, "predictions"), _integers(truth, "labels")
         if predicted.shape != true.shape:
             raise ValueError(f"predictions and labels differ in shape: {predicted.shape} and {true.shape}")
         counted = true != IGNORE
@@ -62,6 +83,27 @@ class Confusion:
         predicted, true = predicted[~none], true[~none]
         pairs = np.bincount(true * self.num_classes + predicted, minlength=self.num_classes**2)
         self.matrix += pairs.reshape(self.num_classes, self.num_classes)
+
+    def __add__(self, other: Confusion) -> Confusion:
+        """The confusion of the points of either; a `ValueError` if their classes differ."""
+        if self.class_names != other.class_names:
+            raise ValueError(f"confusions of {self.class_names} and of {other.class_names} do not add up")
+        both = Confusion(self.num_classes, self.class_names)
+        both.matrix, both.missed = self.matrix + other.matrix, self.missed + other.missed
+        return both
+
+    def values(self) -> dict[str, Any]:
+        """What `result` gives but the classes, None where it is not a number."""
+        found = {key: value for key, value in self.result().items() if key != "classes"}
+        return {key: None if value != value else value for key, value in found.items()}
+
+    def classes(self) -> dict[str, dict[str, Any]]:
+        """IoU, accuracy and points of each class."""
+        return self.result()["classes"]
+
+    def score(self) -> float:
+        """The mIoU over the classes that are there at all."""
+        return self.result(min_points=1)["miou"]
 
     def result(self, min_points: int = 100) -> dict[str, Any]:
         """The metrics of all points so far, as fractions between 0 and 1.

@@ -7,7 +7,6 @@ under the root, or under ``dataset/`` as the archives unpack.
 from __future__ import annotations
 
 import os
-from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
@@ -15,10 +14,11 @@ import numpy as np
 from pydantic import Field
 
 from pointlift.data.augmentation import in_sector
-from pointlift.data.dataset import Dataset
+from pointlift.data.dataset import Dataset, LabelKind
 from pointlift.data.scene import Scene, View
+from pointlift.datasets.semantickitti.classes import CLASSES
+from pointlift.datasets.semantickitti.files import read_calibration, read_labels, read_points, read_poses
 from pointlift.errors import DataError
-from pointlift.files import read_bytes
 from pointlift.options import DATA_ROOT
 from pointlift.registry import DATASETS
 
@@ -27,31 +27,6 @@ SPLITS = {
     "val": ("08",),
     "test": tuple(f"{number:02d}" for number in range(11, 22)),
 }
-# Name, colour (RGB) and raw ids of the 19 classes of the single-scan benchmark, in the order of its learning map;
-# ids from 252 on are the moving ones. Source: config/semantic-kitti.yaml of PRBonn/semantic-kitti-api.
-CLASSES = (
-    ("car", (100, 150, 245), (10, 252)),
-    ("bicycle", (100, 230, 245), (11,)),
-    ("motorcycle", (30, 60, 150), (15,)),
-    ("truck", (80, 30, 180), (18, 258)),
-    ("other-vehicle", (0, 0, 255), (13, 16, 20, 256, 257, 259)),
-    ("person", (255, 30, 30), (30, 254)),
-    ("bicyclist", (255, 40, 200), (31, 253)),
-    ("motorcyclist", (150, 30, 90), (32, 255)),
-    ("road", (255, 0, 255), (40, 60)),
-    ("parking", (255, 150, 255), (44,)),
-    ("sidewalk", (75, 0, 75), (48,)),
-    ("other-ground", (175, 0, 75), (49,)),
-    ("building", (255, 200, 0), (50,)),
-    ("fence", (255, 120, 50), (51,)),
-    ("vegetation", (0, 175, 0), (70,)),
-    ("trunk", (135, 60, 0), (71,)),
-    ("terrain", (150, 240, 80), (72,)),
-    ("pole", (255, 240, 150), (80,)),
-    ("traffic-sign", (255, 0, 0), (81,)),
-)
-IGNORED_IDS = (0, 1, 52, 99)  # unlabelled, outlier, other structure, other object
-_UNKNOWN = -2
 
 
 class _Scan(NamedTuple):
@@ -109,6 +84,7 @@ class SemanticKITTI(Dataset):
         names = None if sequences is None else [str(name).zfill(2) for name in sequences]  # YAML reads 00 as 0
         scans = [scan for name in _chosen(folder, split, names) for scan in _scans(folder / name, camera)]
         self._scans = scans[::frame_step]
+        self.labels: frozenset[LabelKind] = frozenset({"points"} if any(scan.labels for scan in self._scans) else ())
         self._calibrations: dict[Path, dict[str, np.ndarray]] = {}
         self._poses: dict[Path, np.ndarray] = {}
 
@@ -123,7 +99,7 @@ class SemanticKITTI(Dataset):
     def __getitem__(self, index: int) -> Scene:  # type: ignore[override]
         scan = self._scans[index]
         velodyne = scan.sequence / "velodyne" / f"{scan.frame}.bin"
-        cloud = _read_points(velodyne)
+        cloud = read_points(velodyne)
         files = {"points": velodyne, "features": velodyne, "views": scan.sequence / "calib.txt"}
         scene = Scene(
             points=cloud[:, :3].copy(),
@@ -133,7 +109,7 @@ class SemanticKITTI(Dataset):
         )
         if scan.labels is not None:
             files["labels"] = files["instances"] = scan.labels
-            scene.labels, scene.instances = _read_labels(scan.labels, len(cloud))
+            scene.labels, scene.instances = read_labels(scan.labels, len(cloud))
         scene.views = self.views(index)
         return self._crop(scene.validate())
 
@@ -141,6 +117,11 @@ class SemanticKITTI(Dataset):
         """The views of scene ``index``, without reading its points; empty if it has no image."""
         scan = self._scans[index]
         return [] if scan.image is None else [self._view(scan)]
+
+    def image_paths(self, index: int) -> list[Path]:
+        """The image file of scene ``index``, if it has one, without its camera."""
+        image = self._scans[index].image
+        return [] if image is None else [image]
 
     def _view(self, scan: _Scan) -> View:
         """K is the left 3 x 3 of P; its fourth column, divided by K, shifts the rectified camera 0 to this one."""
@@ -169,7 +150,7 @@ class SemanticKITTI(Dataset):
 
     def _calibration(self, sequence: Path) -> dict[str, np.ndarray]:
         if sequence not in self._calibrations:
-            self._calibrations[sequence] = _read_calibration(sequence / "calib.txt", f"P{self.camera[-1]}")
+            self._calibrations[sequence] = read_calibration(sequence / "calib.txt", f"P{self.camera[-1]}")
         return self._calibrations[sequence]
 
     def pose(self, index: int) -> np.ndarray:
@@ -180,7 +161,7 @@ class SemanticKITTI(Dataset):
         scan = self._scans[index]
         path, frame = scan.sequence / "poses.txt", int(scan.frame)
         if path not in self._poses:
-            self._poses[path] = _read_poses(path)
+            self._poses[path] = read_poses(path)
         poses = self._poses[path]
         if frame >= len(poses):
             raise DataError(f"{path}: frame {scan.frame} has no pose, the file has {len(poses)} rows")
@@ -243,65 +224,3 @@ def _stems(folder: Path, suffix: str) -> set[str]:
     with os.scandir(folder) as entries:
         names = [entry.name for entry in entries]
     return {name[: -len(suffix)] for name in names if name.endswith(suffix) and not name.startswith(".")}
-
-
-def _read_points(path: Path) -> np.ndarray:
-    data = read_bytes(path)
-    if not data:
-        raise DataError(f"{path}: the file is empty, there are no points")
-    if len(data) % 16:
-        raise DataError(
-            f"{path}: the scan is truncated: {len(data)} bytes are not a multiple of 16 (x, y, z, intensity as float32)"
-        )
-    return np.frombuffer(data, dtype="<f4").astype(np.float32, copy=False).reshape(-1, 4)
-
-
-def _read_labels(path: Path, points: int) -> tuple[np.ndarray, np.ndarray]:
-    """Classes 0..18 (-1 to ignore) and instances, both (N,) int64: the lower and the upper 16 bits."""
-    data = read_bytes(path)
-    if len(data) != 4 * points:
-        raise DataError(f"{path}: there are {len(data) / 4:g} labels for {points} points")
-    raw = np.frombuffer(data, dtype="<u4")
-    labels = _learning_map()[raw & 0xFFFF]
-    if (labels == _UNKNOWN).any():
-        first = int(np.flatnonzero(labels == _UNKNOWN)[0])
-        raise DataError(f"{path}: label {raw[first] & 0xFFFF} of point {first} is not an id of SemanticKITTI")
-    return labels, (raw >> 16).astype(np.int64)
-
-
-@cache
-def _learning_map() -> np.ndarray:
-    table = np.full(1 << 16, _UNKNOWN, dtype=np.int64)
-    table[list(IGNORED_IDS)] = -1
-    for index, (_, _, ids) in enumerate(CLASSES):
-        table[list(ids)] = index
-    return table
-
-
-def _read_calibration(path: Path, projection: str) -> dict[str, np.ndarray]:
-    """The (3, 4) matrix of the camera, and Tr as (4, 4) from the LiDAR to camera 0."""
-    rows = dict(line.split(":", 1) for line in read_bytes(path).decode("latin-1").splitlines() if ":" in line)
-    matrices = {}
-    for key in (projection, "Tr"):
-        if key not in rows:
-            raise DataError(f"{path}: the key '{key}' is missing; keys are: {', '.join(rows)}")
-        matrices[key] = _matrix(rows[key], f"{path}: '{key}'")
-    return {projection: matrices[projection], "Tr": np.vstack([matrices["Tr"], (0.0, 0.0, 0.0, 1.0)])}
-
-
-def _read_poses(path: Path) -> np.ndarray:
-    """Poses (frames, 4, 4) of camera 0, from its frame at the time to its frame at the start."""
-    lines = read_bytes(path).decode("latin-1").splitlines()
-    rows = [_matrix(line, f"{path}: row {number}") for number, line in enumerate(lines) if line.strip()]
-    bottom = np.broadcast_to([0.0, 0.0, 0.0, 1.0], (len(rows), 1, 4))
-    return np.concatenate([np.reshape(rows, (-1, 3, 4)), bottom], axis=1)
-
-
-def _matrix(text: str, where: str) -> np.ndarray:
-    try:
-        values = np.array(text.split(), dtype=np.float64)
-    except ValueError as error:
-        raise DataError(f"{where} is not a row of numbers: {text.strip()[:60]}") from error
-    if values.shape != (12,) or not np.isfinite(values).all():
-        raise DataError(f"{where} must have 12 finite numbers (3 x 4), not {values.size}: {text.strip()[:60]}")
-    return values.reshape(3, 4)

@@ -10,7 +10,7 @@ import torch
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, jaccard_score
 from torchmetrics.classification import MulticlassJaccardIndex
 
-from pointlift.evaluation.metrics import Confusion
+from pointlift.tasks.confusion import Confusion
 
 CLASSES = 5
 

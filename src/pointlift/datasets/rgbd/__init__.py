@@ -1,0 +1,1 @@
+"""Folders of colour, depth and pose: how their files may be named, and the data set."""
