@@ -179,7 +179,7 @@ def demo(
             out, seeds=seeds, controls=controls, overrides=set_ or [], progress=progress, cpu=cpu
         )
     if as_json:
-        print_json(summary)
+        print_json(summary.to_dict())
         return
     for title, heading, body in demonstration.tables(summary):
         print_table(title, heading, body)

@@ -30,8 +30,8 @@ def test_what_is_not_as_usual_is_in_the_name(run: dict[str, Any], name: str) -> 
 
 def test_other_data_have_another_name() -> None:
     values = [
-        [-30, 60], [30, 60], "[30,60]", None, "null", "None", True, "true", 8, "8", 8.0, "08", "a-b=1", "a", "a b", "a_b",
-        "A", ["a", "b"], ["a,b"], {"a": 1}, "é", "", "%22", [], 1e-9,
+        [-30, 60], [30, 60], "[30,60]", None, "null", "None", True, "true", 8, "8", 8.0, "08", "a-b=1", "a", "a b",
+        "a_b", "A", ["a", "b"], ["a,b"], {"a": 1}, "é", "", "%22", [], 1e-9,
     ]  # fmt: skip
     runs: list[dict[str, Any]] = [{"test_data": {"key": value}} for value in values]
     runs += [{"label_data": {"key": value}} for value in values]

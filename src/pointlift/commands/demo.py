@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -15,7 +14,9 @@ from pointlift.files import write_atomically
 from pointlift.progress import Progress
 from pointlift.recipe import parse_overrides
 from pointlift.report import summarise
-from pointlift.report.tables import all_tables, to_text
+from pointlift.report.cells import to_text
+from pointlift.report.summary import Summary
+from pointlift.report.tables import all_tables
 from pointlift.run import Run
 
 STUDY = "demo"
@@ -30,7 +31,7 @@ def demo(
     parallel: int = 1,
     progress: Progress | None = None,
     cpu: bool = False,
-) -> dict[str, Any]:
+) -> Summary:
     """Distil the embedded teacher on embedded streets with each loss, evaluate, and write the report.
 
     It is the shipped study of this name. Everything is kept under ``out``: generated streets, teacher features,
@@ -57,7 +58,7 @@ def demo(
     )
     runs = [one.run for one in measured]
     summary = summarise(runs)
-    write_atomically(out / "results.json", json.dumps(summary, indent=1))
+    write_atomically(out / "results.json", json.dumps(summary.to_dict(), indent=1))
     _write_scan(runs[0], study.evaluations[0].split, out / "scan.bin")
     return summary
 
@@ -68,6 +69,6 @@ def _write_scan(run: Run, split: str, path: Path) -> None:
     write_atomically(path, np.hstack([scene.points, scene.features]).astype("<f4").tobytes())
 
 
-def tables(summary: Mapping[str, Any]) -> list[tuple[str, list[str], list[list[str]]]]:
+def tables(summary: Summary) -> list[tuple[str, list[str], list[list[str]]]]:
     """What the demo found, as tables to print: (title, heading, rows)."""
-    return [(title, *to_text(table)) for title, table in all_tables(summary) if "per class" not in title]
+    return [(title, *to_text(table)) for title, table in all_tables(summary, brief=True)]

@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from pointlift.errors import RecipeError
+from pointlift.options import RANDOM_TEACHER
 from pointlift.registry import TEACHERS
 from pointlift.teachers.base import fingerprint_of
 from pointlift.teachers.blocks import as_map, block, value_path
@@ -51,7 +52,7 @@ class CLIP(ImageTextTeacher):
         *,
         source: str = "openai/clip-vit-base-patch16",
         residual: bool = True,
-        random: bool = False,
+        random: Annotated[bool, RANDOM_TEACHER] = False,
         random_seed: Annotated[int, Field(ge=0)] = 0,
         download: bool = False,
     ) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from pointlift.errors import CheckpointError, RecipeError
+from pointlift.options import RANDOM_TEACHER
 from pointlift.registry import TEACHERS
 from pointlift.teachers.base import Teacher, fingerprint_of
 from pointlift.teachers.captions import CaptionWriter
@@ -56,7 +57,7 @@ class ClipCap(Teacher):
         source: str = "openai/clip-vit-base-patch32",
         mapper: Path | None = None,
         prefix: bool = True,
-        random: bool = False,
+        random: Annotated[bool, RANDOM_TEACHER] = False,
         random_seed: Annotated[int, Field(ge=0)] = 0,
         random_mapper: MapperKind = "mlp",
         language: str = "gpt2",

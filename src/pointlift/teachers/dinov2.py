@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from pointlift.errors import RecipeError
+from pointlift.options import RANDOM_TEACHER
 from pointlift.registry import TEACHERS
 from pointlift.teachers.base import Teacher, fingerprint_of
 from pointlift.teachers.hub import build_network, find, first_line, lasting_settings, normalisation
@@ -52,7 +53,7 @@ class DINOv2(Teacher):
         *,
         source: str = "facebook/dinov2-small",
         layer: Annotated[int, Field(ge=0)] | None = None,
-        random: bool = False,
+        random: Annotated[bool, RANDOM_TEACHER] = False,
         random_seed: Annotated[int, Field(ge=0)] = 0,
         download: bool = False,
         token_grid: Annotated[int, Field(ge=0)] = 2,

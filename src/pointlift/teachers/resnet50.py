@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pointlift.options import RANDOM_TEACHER
 from pointlift.registry import TEACHERS
 from pointlift.teachers.base import Teacher, fingerprint_of
 from pointlift.teachers.hub import IMAGENET_MEAN, IMAGENET_STD, normalisation
@@ -54,7 +55,7 @@ class ResNet50(Teacher):
         *,
         source: str = "microsoft/resnet-50",
         output_stride: Literal[4, 8, 16, 32] = 4,
-        random: bool = False,
+        random: Annotated[bool, RANDOM_TEACHER] = False,
         random_seed: Annotated[int, Field(ge=0)] = 0,
         download: bool = False,
     ) -> None:

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from pointlift.data.class_maps import ClassList, class_list
 from pointlift.errors import RecipeError
+from pointlift.options import RANDOM_TEACHER
 from pointlift.registry import TEACHERS
 from pointlift.teachers.base import Teacher, fingerprint_of
 from pointlift.teachers.hub import build_network, find, first_line, lasting_settings, normalisation
@@ -62,7 +63,7 @@ class Segmenter(Teacher):
         map: str | None = None,
         text_source: str | None = None,
         templates: str = "plain",
-        random: bool = False,
+        random: Annotated[bool, RANDOM_TEACHER] = False,
         random_seed: Annotated[int, Field(ge=0)] = 0,
         download: bool = False,
     ) -> None:
