@@ -22,7 +22,11 @@ import torch
 from PIL import Image
 
 from pointlift.data.scene import Pairs, Scene, View
-from pointlift.teachers import DINOv2, FeatureCache, PixelFeatures, sample_features, teacher_size
+from pointlift.teachers.cache import FeatureCache
+from pointlift.teachers.dinov2 import DINOv2
+from pointlift.teachers.images import teacher_size
+from pointlift.teachers.pixels import PixelFeatures
+from pointlift.teachers.sampling import sample_features
 
 Clock = Callable[[], float]
 

@@ -24,7 +24,7 @@ from pointlift.progress import Progress
 from pointlift.recipe import Recipe, differences
 from pointlift.registry import METHODS, STUDENTS, TEACHERS
 from pointlift.students.base import Student
-from pointlift.teachers.cache import FeatureCache
+from pointlift.teachers.cache import FeatureCache, features_folder
 from pointlift.teachers.pixels import PixelFeatures
 from pointlift.train import checkpoint, fit, log
 from pointlift.train.loop import STEP_COUNT
@@ -51,7 +51,7 @@ class Parts:
         """The recipe's teacher behind its cache."""
         teacher = TEACHERS.get(self.recipe.teacher.name)(**option_values(self.recipe.teacher))
         options = self.recipe.cache
-        folder = options.folder or Path.home() / ".cache" / "pointlift" / "features"
+        folder = options.folder or features_folder()
         cache = FeatureCache(folder, teacher, options.image_size, scale=options.scale) if options.enabled else None
         return PixelFeatures(teacher, image_size=options.image_size, scale=options.scale, cache=cache)
 

@@ -27,7 +27,7 @@ class WordTeacher(Teacher):
         super().__init__()
         self.scale, self.speaks = scale, speaks
         self.dim, self.stride = 4, 1
-        self.fingerprint = fingerprint_of(self, scale=scale)
+        self.fingerprint = fingerprint_of(self, "WordTeacher", scale=scale)
         self.freeze()
 
     def embed_text(self, prompts):

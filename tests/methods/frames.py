@@ -66,6 +66,8 @@ class Frames(Dataset):
 class TokenTeacher(MeanColor):
     """Two tokens of an image: its mean colour, and minus twice of it plus one; dense features as `MeanColor`."""
 
+    token_shape = (2, 3)
+
     def tokens(self, images: Tensor, views: Sequence[View] | None = None) -> Tensor:
         self.images += len(images)
         mean = images.mean(dim=(2, 3)) * self.weight.detach()

@@ -24,7 +24,7 @@ class MeanColor(Teacher):
         self.dim, self.stride = 3, 4
         self.images = 0
         self.shapes: list[tuple[int, ...]] = []
-        self.fingerprint = fingerprint_of(self)
+        self.fingerprint = fingerprint_of(self, "MeanColor")
         self.freeze()
 
     def _features(self, images: Tensor, views: Sequence[View] | None) -> Tensor:

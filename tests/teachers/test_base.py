@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import hashlib
+
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -45,10 +48,30 @@ def test_what_is_no_image_batch(images):
 
 
 def test_tokens_and_text_are_optional():
+    assert (MeanColor.has_features, MeanColor.has_text, MeanColor.token_shape) == (True, False, None)
     with pytest.raises(PointliftError, match="MeanColor has no token sets"):
         MeanColor().tokens(torch.rand(1, 3, 8, 8))
     with pytest.raises(PointliftError, match="MeanColor has no text encoder"):
         MeanColor().embed_text(["a car"])
+
+
+def test_the_fingerprint_is_the_hash_of_what_it_says():
+    teacher = MeanColor(0.5)
+    text = '{"class": "Some kind", "layer": 3, "preprocessing": 1}' + "weight torch.float32 ()"
+    expected = hashlib.sha256(text.encode() + np.float32(0.5).tobytes()).hexdigest()
+    assert fingerprint_of(teacher, "Some kind", layer=3) == expected
+
+
+def test_the_fingerprint_does_not_know_the_name_of_the_class():
+    class Renamed(MeanColor):
+        pass
+
+    assert Renamed().fingerprint == MeanColor().fingerprint
+    assert fingerprint_of(MeanColor(), "MeanColor") != fingerprint_of(MeanColor(), "Other")
+
+
+def test_by_default_nothing_can_stand_in():
+    assert MeanColor.stand_in(weight=1.0) is None
 
 
 def test_fingerprint_depends_on_weights_and_settings():
@@ -57,4 +80,4 @@ def test_fingerprint_depends_on_weights_and_settings():
     assert int(fingerprint, 16) >= 0
     assert fingerprint == MeanColor().fingerprint
     assert fingerprint != MeanColor(1.0000001).fingerprint
-    assert fingerprint != fingerprint_of(MeanColor(), layer=3)
+    assert fingerprint != fingerprint_of(MeanColor(), "MeanColor", layer=3)

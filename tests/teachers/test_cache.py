@@ -1,23 +1,26 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import logging
 import multiprocessing
 import os
 import pickle
 import signal
 import time
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from pointlift.errors import CheckpointError, DataError
 from pointlift.files import write_atomically
 from pointlift.teachers import cache as cache_module
-from pointlift.teachers.cache import FeatureCache, remove_stale
+from pointlift.teachers.cache import FeatureCache
 from pointlift.teachers.images import view_features
 from tests.teachers.helpers import MeanColor, make_view, random_image
 
@@ -119,6 +122,27 @@ def test_a_damaged_entry_is_computed_again_with_a_warning(tmp_path, view, caplog
     assert not caplog.records
 
 
+def test_an_entry_of_the_first_edition_is_read(tmp_path, view, caplog):
+    teacher = MeanColor()
+    content = save_image(tmp_path / "image.png").read_bytes()
+    feature_map = torch.arange(4 * 6 * 3).reshape(4, 6, 3).half()  # which the teacher would never say
+    head = f"torch.float16 {tuple(feature_map.shape)}".encode()
+    metadata = {
+        "checksum": f"{zlib.crc32(feature_map.numpy().tobytes(), zlib.crc32(head)):08x}",
+        "fingerprint": teacher.fingerprint,
+        "image_sha256": hashlib.sha256(content).hexdigest(),
+        "image_size": "16x24",
+    }
+    folder = tmp_path / "cache" / teacher.fingerprint[:16]
+    folder.mkdir(parents=True)
+    name = f"{hashlib.sha256(content).hexdigest()[:32]}-16x24.safetensors"
+    save_file({"features": feature_map}, folder / name, metadata)
+    found = FeatureCache(tmp_path / "cache", teacher).features(view)
+    assert torch.equal(found, feature_map.permute(2, 0, 1))
+    assert teacher.images == 0
+    assert not caplog.records
+
+
 def test_fill_batches_what_is_missing(tmp_path):
     teacher = MeanColor()
     cache = FeatureCache(tmp_path / "cache", teacher)
@@ -146,17 +170,17 @@ def test_memory_keeps_what_was_used_last(tmp_path):
     cache = FeatureCache(tmp_path / "cache", MeanColor(), memory_megabytes=2 * size / 2**20)
     for index in (0, 1, 0, 2):
         cache.features(views[index])
-    assert set(cache._maps) == {cache.key(views[0]), cache.key(views[2])}
-    assert cache._maps_bytes == 2 * size
+    assert set(cache.store.memory) == {cache.key(views[0]), cache.key(views[2])}
+    assert cache.store.memory_bytes == 2 * size
     none = FeatureCache(tmp_path / "cache", cache.teacher, memory_megabytes=0)
     none.features(views[0])
-    assert not none._maps
+    assert not none.store.memory
 
 
 def test_pickling_leaves_out_what_the_disk_has(tmp_path, view):
     cache = FeatureCache(tmp_path / "cache", MeanColor())
     pickled = pickle.loads(pickle.dumps(cache))
-    assert not pickled._maps
+    assert not pickled.store.memory
     assert torch.equal(pickled.features(view), cache.features(view))
 
 
@@ -223,11 +247,11 @@ def test_a_process_killed_while_writing(tmp_path, view):
     (left_over,) = path.parent.glob(".*.tmp")
     assert not path.exists()
     assert cache.features(view).shape == (3, 4, 6)
-    remove_stale(path.parent)
+    cache.store.remove_stale()
     assert left_over.exists()  # it could belong to a process that still runs
     long_ago = time.time() - 2 * 3600
     os.utime(left_over, (long_ago, long_ago))
-    remove_stale(path.parent)
+    cache.store.remove_stale()
     assert entries(tmp_path / "cache") == [path]
 
 

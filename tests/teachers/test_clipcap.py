@@ -12,10 +12,9 @@ from PIL import Image
 from pointlift.data.scene import View
 from pointlift.errors import CheckpointError, PointliftError, RecipeError
 from pointlift.registry import TEACHERS
-from pointlift.teachers import ClipCap
 from pointlift.teachers.cache import FeatureCache
 from pointlift.teachers.captions import CaptionWriter
-from pointlift.teachers.clipcap import middle_square
+from pointlift.teachers.clipcap import ClipCap, middle_square
 from pointlift.teachers.mappers import MLPMapper, TransformerMapper, mapper_of
 from pointlift.teachers.pixels import PixelFeatures
 from pointlift.teachers.tokens import TokenSets

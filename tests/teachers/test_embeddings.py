@@ -11,7 +11,7 @@ from pointlift.data.scene import View
 from pointlift.errors import DataError, PointliftError, RecipeError
 from pointlift.registry import TEACHERS
 from pointlift.teachers.pixels import PixelFeatures
-from pointlift.teachers.tokens import TokenSets, token_shape
+from pointlift.teachers.tokens import TokenSets
 from tests.teachers.helpers import make_view, random_image
 from tests.teachers.test_tokens import scenes
 
@@ -26,7 +26,7 @@ def test_one_file_for_all_images(tmp_path: Path) -> None:
     tensors = {f"frame-{index}": torch.randn(4, 6).half() for index in range(3)}
     save_file(tensors, tmp_path / "all.safetensors")
     teacher = TEACHERS.build("embeddings", path=str(tmp_path / "all.safetensors"))
-    assert token_shape(teacher) == (4, 6)
+    assert teacher.token_shape == (4, 6)
     assert (teacher.dim, teacher.stride) == (6, 1)
     tokens = TokenSets(PixelFeatures(teacher))
     for index, view in enumerate(views(tmp_path)):

@@ -96,3 +96,26 @@ def test_an_id_in_the_cache_is_here(monkeypatch, tiny_dinov2):
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: str(tiny_dinov2))
     assert is_here("someone/model")
+
+
+@pytest.mark.usefixtures("_nothing_here")
+@pytest.mark.parametrize("name", ["clip", "clipcap", "dinov2", "resnet50", "siglip"])
+def test_a_random_network_stands_in_for_an_absent_one(name: str):
+    kind, known = TEACHERS.get(name).factory, TEACHERS.checked(name, {})
+    assert kind.stand_in(**known) == {"random": True}
+    assert kind.stand_in(**known | {"download": True}) is None  # it will be here
+    assert kind.stand_in(**known | {"random": True}) is None  # it needs nothing
+    assert kind.stand_in(**known | {"source": "./no-such-folder"}) is None  # the mistake is to be seen
+
+
+def test_nothing_stands_in_for_one_that_is_here(tiny_dinov2: Path, monkeypatch: pytest.MonkeyPatch):
+    import huggingface_hub
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: str(tiny_dinov2))
+    kind = TEACHERS.get("dinov2").factory
+    assert kind.stand_in(**TEACHERS.checked("dinov2", {})) is None
+
+
+@pytest.mark.parametrize("name", ["labelmaps", "embeddings", "street"])
+def test_nothing_stands_in_for_one_without_a_source(name: str):
+    assert TEACHERS.get(name).factory.stand_in() is None

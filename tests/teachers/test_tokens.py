@@ -8,15 +8,18 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from pointlift.data.crops import Crop
 from pointlift.data.scene import Scene, View
 from pointlift.errors import DataError, PointliftError
-from pointlift.teachers import DINOv2, StreetTeacher
+from pointlift.teachers import tokens as tokens_module
 from pointlift.teachers.cache import FeatureCache
+from pointlift.teachers.dinov2 import DINOv2
 from pointlift.teachers.images import teacher_size, view_to_tensor
 from pointlift.teachers.pixels import PixelFeatures
-from pointlift.teachers.tokens import TokenSets, grid_tokens, token_shape
+from pointlift.teachers.street import StreetTeacher
+from pointlift.teachers.tokens import TokenSets, grid_tokens
 from tests.methods.frames import TokenTeacher
 from tests.teachers.helpers import MeanColor, make_view, random_image
 
@@ -119,6 +122,58 @@ def test_a_damaged_entry_is_computed_again(tmp_path: Path, content: bytes, caplo
     assert teacher.images == 2
 
 
+def test_an_entry_whose_values_changed_is_computed_again(tmp_path: Path, caplog) -> None:
+    view, teacher = make_view(save_image(tmp_path / "image.png")), TokenTeacher()
+    first = sets(tmp_path / "cache", teacher)(view)
+    (entry,) = (tmp_path / "cache").rglob("*.safetensors")
+    content = bytearray(entry.read_bytes())
+    content[-1] ^= 1
+    entry.write_bytes(content)
+    with caplog.at_level(logging.WARNING):
+        assert torch.equal(sets(tmp_path / "cache", teacher)(view), first)
+    assert "its checksum or key differs" in caplog.text
+    assert teacher.images == 2
+
+
+def test_an_entry_of_the_first_edition_has_no_checksum_and_is_computed_again(tmp_path: Path, caplog) -> None:
+    view, teacher = make_view(save_image(tmp_path / "image.png")), TokenTeacher()
+    first = sets(tmp_path / "cache", teacher)(view)
+    (entry,) = (tmp_path / "cache").rglob("*.safetensors")
+    save_file({"tokens": first + 1}, entry, {"fingerprint": teacher.fingerprint})
+    with caplog.at_level(logging.WARNING):
+        assert torch.equal(sets(tmp_path / "cache", teacher)(view), first)
+    assert not caplog.records  # nothing is wrong with it
+    assert torch.equal(sets(tmp_path / "cache", teacher)(view), first)
+    assert teacher.images == 2
+
+
+def test_memory_keeps_what_was_used_last(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(tokens_module, "_MEMORY_BYTES", 2 * 2 * 3 * 4)  # of two sets
+    teacher, views = TokenTeacher(), [make_view(random_image(seed)) for seed in range(3)]
+    tokens = sets(tmp_path / "cache", teacher)
+    for index in (0, 1, 0, 2):
+        tokens(views[index])
+    assert set(tokens.store.memory) == {tokens.key(views[0]), tokens.key(views[2])}
+    assert not pickle.loads(pickle.dumps(tokens)).store.memory
+    assert torch.equal(tokens(views[1]), TokenSets(PixelFeatures(teacher))(views[1]))
+
+
+def test_a_set_holds_no_more_memory_than_its_own() -> None:
+    tokens = TokenSets(PixelFeatures(TokenTeacher()))
+    tokens.precompute(scenes([make_view(random_image(seed)) for seed in range(5)]))
+    assert {one.untyped_storage().nbytes() for one in tokens.store.memory.values()} == {2 * 3 * 4}
+
+
+def test_a_worker_does_not_compute_on_an_accelerator(tmp_path: Path, monkeypatch) -> None:
+    view, teacher = make_view(random_image(0)), TokenTeacher()
+    first = sets(tmp_path, teacher)(view)
+    monkeypatch.setattr(torch.utils.data, "get_worker_info", object)
+    monkeypatch.setattr(TokenTeacher, "device", torch.device("cuda"))
+    assert torch.equal(sets(tmp_path, teacher)(view), first)
+    with pytest.raises(DataError, match="prepare the method first"):
+        sets(None, teacher)(view)
+
+
 def test_precompute_goes_on_where_it_stopped_and_reports(tmp_path: Path) -> None:
     views = [make_view(save_image(tmp_path / f"{i}.png", i, (16, 24 if i % 2 else 20))) for i in range(5)]
     teacher, done = TokenTeacher(), []
@@ -174,6 +229,8 @@ def test_of_several_images_the_one_without_finite_tokens_is_named() -> None:
 
 def test_a_teacher_without_tokens_says_so() -> None:
     with pytest.raises(PointliftError, match="the teacher MeanColor has no token sets; choose one that has"):
+        _ = TokenSets(PixelFeatures(MeanColor())).shape
+    with pytest.raises(PointliftError, match="the teacher MeanColor has no token sets; choose one that has"):
         TokenSets(PixelFeatures(MeanColor()))(make_view(random_image(0)))
 
 
@@ -189,7 +246,7 @@ def test_dinov2_has_its_class_token_and_cells_of_patches(tiny_dinov2: Path) -> N
     teacher = DINOv2(source=str(tiny_dinov2), layer=1)
     images = torch.rand(2, 3, 28, 56)
     tokens = teacher.tokens(images)
-    assert token_shape(teacher) == (5, 24)
+    assert teacher.token_shape == (5, 24)
     features = teacher.features(images)
     torch.testing.assert_close(tokens[:, 1:], grid_tokens(features, 2))
     hidden = teacher.model(pixel_values=(images - teacher.mean) / teacher.std, interpolate_pos_encoding=True)
@@ -205,7 +262,7 @@ def test_street_has_means_of_its_pixels() -> None:
     teacher = StreetTeacher()
     images = torch.rand(1, 3, 32, 48)
     tokens = teacher.tokens(images)
-    assert token_shape(teacher) == tuple(tokens.shape[1:]) == (5, 64)
+    assert teacher.token_shape == tuple(tokens.shape[1:]) == (5, 64)
     torch.testing.assert_close(tokens[:, 0], teacher.features(images).mean(dim=(2, 3)))
     torch.testing.assert_close(tokens[:, 1], teacher.features(images)[:, :, :4, :6].mean(dim=(2, 3)))
 

@@ -8,11 +8,12 @@ import pytest
 
 PROGRAM = """
 import sys
-import pointlift.teachers
+from pointlift.registry import TEACHERS
+names = TEACHERS.names()
 assert "torchvision" not in sys.modules, "torchvision was imported"
 assert "transformers" not in sys.modules, "transformers was imported before it is needed"
 {before}
-teacher = pointlift.teachers.DINOv2(source=sys.argv[1], layer=1)
+teacher = TEACHERS.build("dinov2", source=sys.argv[1], layer=1)
 import torch
 print(tuple(teacher.features(torch.rand(1, 3, 28, 28)).shape))
 assert sys.modules.get("torchvision", "absent") == "absent", sys.modules["torchvision"]

@@ -16,11 +16,11 @@ from torch import nn
 from pointlift import recipe as recipes
 from pointlift.data.dataset import Dataset, Subset
 from pointlift.errors import RecipeError
+from pointlift.options import option_values
 from pointlift.progress import Progress
 from pointlift.recipe import Recipe
+from pointlift.registry import TEACHERS
 from pointlift.run import Parts
-from pointlift.teachers.hub import is_here
-from pointlift.teachers.shapes import SHAPES
 from pointlift.train import fit, log
 from pointlift.train.loader import SceneOrder
 from pointlift.train.method import Method
@@ -118,12 +118,15 @@ def _few(scenes: Dataset, count: int) -> Subset:
 def _with_some_teacher(recipe: Recipe, folder: Path) -> tuple[Parts, bool]:
     """The recipe's parts with a cache under ``folder``, and whether its teacher is a randomly initialised stand-in."""
     own = recipes.from_values(recipe.to_dict(), {"cache.folder": str(folder / "features")})
-    source = getattr(recipe.teacher, "source", None)
-    absent = source in SHAPES and not recipe.teacher.download and not is_here(source)
-    if not absent or recipe.teacher.random:
+    kind = TEACHERS.get(recipe.teacher.name).factory
+    changed = kind.stand_in(**option_values(recipe.teacher))  # type: ignore[attr-defined]
+    if changed is None:
         return Parts(own), False
-    _log.warning("%s is not on this machine: a randomly initialised teacher of the same shape stands in", source)
-    return Parts(recipes.from_values(own.to_dict(), {"teacher.random": True})), True
+    _log.warning(
+        "the weights of the teacher %s are not on this machine: a randomly initialised one of the same shape stands in",
+        recipe.teacher.name,
+    )
+    return Parts(recipes.from_values(own.to_dict(), {f"teacher.{key}": value for key, value in changed.items()})), True
 
 
 def _prepared(method: Method, scenes: Dataset, progress: Progress | None) -> float:

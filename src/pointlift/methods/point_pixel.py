@@ -104,6 +104,8 @@ class PointPixel(Method):
         views_per_scene: Annotated[int, Field(ge=1)] | None = None,
     ) -> None:
         super().__init__()
+        if not pixel_features.teacher.has_features:
+            pixel_features.teacher.lacks("dense features")
         teacher_dim = pixel_features.teacher.dim
         if student.out_channels != teacher_dim:
             raise RecipeError(f"the student gives {student.out_channels} channels and the teacher {teacher_dim}")

@@ -20,22 +20,46 @@ if TYPE_CHECKING:
 class Teacher(nn.Module):
     """A frozen 2D network: no parameter needs gradient, and it stays in eval mode whatever its parent does.
 
-    A subclass implements `_features` and, at the end of its constructor, sets ``dim`` (channels D of its features),
-    ``stride`` (pixels per feature; image sides must be multiples of it) and ``fingerprint`` (see `fingerprint_of`),
+    A subclass implements `_features` and, at the end of its constructor, sets ``dim``, ``stride`` and ``fingerprint``
     and calls `freeze`. One whose features are a linear function of narrower maps, such as class probabilities times
-    embeddings of the classes, keeps maps of ``map_channels`` and implements `lift`. A feature of zeros means that the
-    teacher says nothing of that pixel.
+    embeddings of the classes, keeps maps of ``map_channels`` and implements `lift`. One with token sets implements
+    `tokens`, one with a text side `embed_text`, and each says so below. A feature of zeros means that the teacher says
+    nothing of that pixel.
 
-    ``reads_files`` is for a teacher that reads its maps from files beside the images: it is given views and no pixels,
-    sees each image at its own size, and its maps are never cached.
+    Attributes:
+        dim: channels D of its dense features and of its text side; of the tokens, where it has no dense features.
+        stride: pixels per feature; image sides must be multiples of it.
+        fingerprint: what weights and options are, wherever they lie, see `fingerprint_of`.
+        has_features: whether it has dense features.
+        has_text: whether it has a text side, see `embed_text`.
+        token_shape: T and D of its token sets; None where it has none.
+        token_settings: what its token sets depend on beside the fingerprint, as part of the name of a cache entry.
+        reads_files: whether it reads what it says from files beside the images: it is given views and no pixels, sees
+            each image at its own size, and nothing of it is cached.
+        templates: sentences around the names of classes that its text side is usually asked with.
     """
 
-    reads_files: ClassVar[bool] = False
-    templates: tuple[str, ...] = ("{}",)
-    """Sentences around the names of classes that its text side is usually asked with."""
     dim: int
     stride: int
     fingerprint: str
+    has_features: ClassVar[bool] = True
+    has_text: ClassVar[bool] = False
+    token_shape: tuple[int, int] | None = None
+    token_settings: str = ""
+    reads_files: ClassVar[bool] = False
+    templates: tuple[str, ...] = ("{}",)
+
+    @classmethod
+    def stand_in(cls, **options: Any) -> dict[str, Any] | None:
+        """Options that differ where a random teacher of the same shape must stand in for one that is not here.
+
+        Args:
+            options: with which the teacher would be built.
+
+        Returns:
+            None where it can be built on this machine, and where nothing can stand in for it.
+        """
+        return None
 
     def features(self, images: Tensor, views: Sequence[View] | None = None) -> Tensor:
         """Dense maps of images, without gradient and in float32 even inside mixed precision; `lift` ends the work.
@@ -76,11 +100,11 @@ class Teacher(nn.Module):
 
     def tokens(self, images: Tensor, views: Sequence[View] | None = None) -> Tensor:
         """A set of T tokens for each image, (B, T, D); a `PointliftError` where the teacher has none."""
-        self._lacks("token sets")
+        self.lacks("token sets")
 
     def embed_text(self, prompts: Sequence[str]) -> Tensor:
         """Features of C prompts in the space of the dense features, (C, D); a `PointliftError` without text encoder."""
-        self._lacks("text encoder")
+        self.lacks("text encoder")
 
     @property
     def device(self) -> torch.device:
@@ -113,20 +137,26 @@ class Teacher(nn.Module):
                 f"the nearest right size is {right[0]}x{right[1]}"
             )
 
-    def _lacks(self, what: str) -> NoReturn:
+    def lacks(self, what: str) -> NoReturn:
+        """Raise the `PointliftError` that says what this teacher does not have."""
         raise PointliftError(f"the teacher {type(self).__name__} has no {what}; choose one that has")
 
 
-def fingerprint_of(teacher: nn.Module, **settings: Any) -> str:
-    """SHA-256 over all that determines a teacher's output: class, image preprocessing, settings and every weight.
+def fingerprint_of(network: nn.Module, kind: str, **settings: Any) -> str:
+    """SHA-256 over all that determines a teacher's output: kind, image preprocessing, settings and every weight.
 
-    The values of the weights are hashed and not their files, so that a random teacher, whose weights depend on the
-    version of torch as well as on its seed, is never taken for another.
+    The values of the weights are hashed and not their files, so that it does not matter where these lie, and a random
+    teacher, whose weights depend on the version of torch as well as on its seed, is never taken for another.
+
+    Args:
+        network: the teacher, or another network, with all its weights.
+        kind: what computes with these weights; written down, and not a class's name, which may change.
+        settings: all else that changes the output.
     """
     digest = hashlib.sha256()
-    settings = {"class": type(teacher).__name__, "preprocessing": PREPROCESSING_VERSION, **settings}
+    settings = {"class": kind, "preprocessing": PREPROCESSING_VERSION, **settings}
     digest.update(json.dumps(settings, sort_keys=True, default=str).encode())
-    for name, tensor in sorted(teacher.state_dict().items()):
+    for name, tensor in sorted(network.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
     return digest.hexdigest()

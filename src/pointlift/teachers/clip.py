@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from pointlift.errors import RecipeError
-from pointlift.options import RANDOM_TEACHER
+from pointlift.options import LOCAL, RANDOM_TEACHER, TEACHER_SOURCE
 from pointlift.registry import TEACHERS
 from pointlift.teachers.base import fingerprint_of
 from pointlift.teachers.blocks import as_map, block, value_path
@@ -50,11 +50,11 @@ class CLIP(ImageTextTeacher):
     def __init__(
         self,
         *,
-        source: str = "openai/clip-vit-base-patch16",
+        source: Annotated[str, TEACHER_SOURCE] = "openai/clip-vit-base-patch16",
         residual: bool = True,
         random: Annotated[bool, RANDOM_TEACHER] = False,
         random_seed: Annotated[int, Field(ge=0)] = 0,
-        download: bool = False,
+        download: Annotated[bool, LOCAL] = False,
     ) -> None:
         super().__init__()
         options = {"source": source, "random": random, "random_seed": random_seed, "download": download}
@@ -63,8 +63,9 @@ class CLIP(ImageTextTeacher):
         self.heads = int(config.num_attention_heads)
         self.residual = residual
         self.dim, self.stride = int(config.projection_dim), int(config.patch_size)
+        self.token_shape = (1, self.dim)
         self.freeze()
-        self.fingerprint = fingerprint_of(self, residual=residual, config=lasting_settings(config))
+        self.fingerprint = fingerprint_of(self, "CLIP", residual=residual, config=lasting_settings(config))
 
     def tokens(self, images: Tensor, views: Sequence[View] | None = None) -> Tensor:
         """The embedding (B, 1, D) of each image as a whole: its class token, projected and not normalised."""

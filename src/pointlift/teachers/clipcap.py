@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import torch
 from pydantic import Field
@@ -13,11 +13,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from pointlift.errors import CheckpointError, RecipeError
-from pointlift.options import RANDOM_TEACHER
+from pointlift.options import LOCAL, PLACE, RANDOM_TEACHER, TEACHER_SOURCE
 from pointlift.registry import TEACHERS
-from pointlift.teachers.base import Teacher, fingerprint_of
+from pointlift.teachers.base import fingerprint_of
 from pointlift.teachers.captions import CaptionWriter
 from pointlift.teachers.clip import CLIP
+from pointlift.teachers.hub import HubTeacher
 from pointlift.teachers.mappers import MapperKind, MLPMapper, TransformerMapper, mapper_of
 from pointlift.tensor_files import read_tensors
 
@@ -28,7 +29,7 @@ SIDE = 224
 
 
 @TEACHERS.register("clipcap")
-class ClipCap(Teacher):
+class ClipCap(HubTeacher):
     """ClipCap's prefix of an image: CLIP's image embedding, not normalised, through a published mapper.
 
     An image of any size is resized once, to 224 pixels on its short side, and its middle square taken, as CLIP's
@@ -51,17 +52,19 @@ class ClipCap(Teacher):
         RecipeError: ``mapper`` is not given.
     """
 
+    has_features: ClassVar[bool] = False
+
     def __init__(
         self,
         *,
-        source: str = "openai/clip-vit-base-patch32",
-        mapper: Path | None = None,
+        source: Annotated[str, TEACHER_SOURCE] = "openai/clip-vit-base-patch32",
+        mapper: Annotated[Path | None, PLACE] = None,
         prefix: bool = True,
         random: Annotated[bool, RANDOM_TEACHER] = False,
         random_seed: Annotated[int, Field(ge=0)] = 0,
         random_mapper: MapperKind = "mlp",
-        language: str = "gpt2",
-        download: bool = False,
+        language: Annotated[str, PLACE] = "gpt2",
+        download: Annotated[bool, LOCAL] = False,
     ) -> None:
         super().__init__()
         self.clip = CLIP(source=source, random=random, random_seed=random_seed, download=download)
@@ -72,7 +75,7 @@ class ClipCap(Teacher):
         self.token_shape = (1, self.clip.dim) if self.mapper is None else self.mapper.shape
         self.dim, self.stride = self.token_shape[1], 1  # images come at their own size and are resized once, here
         self.freeze()
-        self.fingerprint = fingerprint_of(self, clip=self.clip.fingerprint, side=SIDE, resized="once")
+        self.fingerprint = fingerprint_of(self, "ClipCap", clip=self.clip.fingerprint, side=SIDE, resized="once")
 
     def tokens(self, images: Tensor, views: Sequence[View] | None = None) -> Tensor:
         """The prefixes (B, P, W) of images: 10 × 768 of the published MLP mapper."""
@@ -97,7 +100,7 @@ class ClipCap(Teacher):
         return self.writer.to(self.device).write(self.tokens(images))
 
     def _features(self, images: Tensor, views: Sequence[View] | None) -> Tensor:
-        self._lacks("dense features")
+        self.lacks("dense features")
 
 
 def middle_square(images: Tensor, side: int) -> Tensor:

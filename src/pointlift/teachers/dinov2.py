@@ -11,10 +11,10 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from pointlift.errors import RecipeError
-from pointlift.options import RANDOM_TEACHER
+from pointlift.options import LOCAL, RANDOM_TEACHER, TEACHER_SOURCE
 from pointlift.registry import TEACHERS
-from pointlift.teachers.base import Teacher, fingerprint_of
-from pointlift.teachers.hub import build_network, find, first_line, lasting_settings, normalisation
+from pointlift.teachers.base import fingerprint_of
+from pointlift.teachers.hub import HubTeacher, build_network, find, first_line, lasting_settings, normalisation
 from pointlift.teachers.tokens import grid_tokens
 from pointlift.teachers.transformers_import import import_transformers
 
@@ -26,7 +26,7 @@ _UNUSED_KEYS = ("pooler.", "mask_token")
 
 
 @TEACHERS.register("dinov2")
-class DINOv2(Teacher):
+class DINOv2(HubTeacher):
     """Patch features of DINOv2 or another vision transformer (ViT, DINOv2 with registers, DINOv3), from its own files.
 
     Args:
@@ -51,11 +51,11 @@ class DINOv2(Teacher):
     def __init__(
         self,
         *,
-        source: str = "facebook/dinov2-small",
+        source: Annotated[str, TEACHER_SOURCE] = "facebook/dinov2-small",
         layer: Annotated[int, Field(ge=0)] | None = None,
         random: Annotated[bool, RANDOM_TEACHER] = False,
         random_seed: Annotated[int, Field(ge=0)] = 0,
-        download: bool = False,
+        download: Annotated[bool, LOCAL] = False,
         token_grid: Annotated[int, Field(ge=0)] = 2,
     ) -> None:
         super().__init__()
@@ -73,8 +73,9 @@ class DINOv2(Teacher):
         self.stride = _patch_size(config, name)
         self.freeze()
         self.prefix_tokens = self._count_prefix_tokens(name)
-        self.fingerprint = fingerprint_of(self, layer=self.layer, config=lasting_settings(config))
+        self.fingerprint = fingerprint_of(self, "DINOv2", layer=self.layer, config=lasting_settings(config))
         self.token_grid, self.token_settings = token_grid, str(token_grid)
+        self.token_shape = (min(1, self.prefix_tokens) + token_grid**2, self.dim)
 
     def tokens(self, images: Tensor, views: Sequence[View] | None = None) -> Tensor:
         """The class token and the means of G × G cells of patches, (B, 1 + G², D), of the same layer as the features.

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import string
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import torch
 from pydantic import Field
@@ -15,13 +14,14 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from pointlift.errors import DataError, RecipeError
+from pointlift.options import PLACE
 from pointlift.registry import TEACHERS
 from pointlift.teachers.base import Teacher, fingerprint_of
+from pointlift.teachers.file_patterns import FIELDS, file_of, without_place
 
 if TYPE_CHECKING:
     from pointlift.data.scene import View
 
-_FIELDS = ("folder", "stem", "view")
 Count = Annotated[int, Field(ge=1)]
 
 
@@ -42,9 +42,10 @@ class Embeddings(Teacher):
         DataError: the file is missing or damaged, or its tensors differ in shape.
     """
 
+    has_features: ClassVar[bool] = False
     reads_files: ClassVar[bool] = True
 
-    def __init__(self, *, path: str, shape: tuple[Count, Count] | None = None) -> None:
+    def __init__(self, *, path: Annotated[str, PLACE], shape: tuple[Count, Count] | None = None) -> None:
         super().__init__()
         self.pattern = str(Path(path).expanduser())
         self.per_image = _has_fields(path)
@@ -58,8 +59,8 @@ class Embeddings(Teacher):
         self.token_shape = (int(shape[0]), int(shape[1]))
         self.dim, self.stride = self.token_shape[1], 1
         self.freeze()
-        content = hashlib.sha256("\n".join(known).encode()).hexdigest() if known else self.pattern
-        self.fingerprint = fingerprint_of(self, content=content, shape=self.token_shape)
+        content = hashlib.sha256("\n".join(known).encode()).hexdigest() if known else without_place(self.pattern)
+        self.fingerprint = fingerprint_of(self, "Embeddings", content=content, shape=self.token_shape)
 
     def tokens(self, images: Tensor, views: Sequence[View] | None = None) -> Tensor:
         """The token sets (B, T, D) of views; the images are not looked at."""
@@ -81,10 +82,7 @@ class Embeddings(Teacher):
             )
 
     def _features(self, images: Tensor, views: Sequence[View] | None) -> Tensor:
-        self._no_features()
-
-    def _no_features(self) -> NoReturn:
-        self._lacks("dense features")
+        self.lacks("dense features")
 
     def _read(self, view: View) -> Tensor:
         path = self._file(view)
@@ -107,7 +105,7 @@ class Embeddings(Teacher):
         if not self.per_image:
             return Path(self.pattern)
         folder = "" if view.path is None else view.path.parent
-        return Path(os.path.normpath(self.pattern.format(folder=folder, stem=_stem(view), view=view.name)))
+        return file_of(self.pattern, folder, _stem(view), view.name)
 
 
 def _stem(view: View) -> str:
@@ -125,9 +123,9 @@ def _has_fields(path: str) -> bool:
         fields = {field for _, field, _, _ in string.Formatter().parse(path) if field is not None}
     except ValueError as error:
         raise RecipeError(f"teacher.path: '{path}' is not a pattern: {error}") from error
-    unknown = sorted(fields - set(_FIELDS))
+    unknown = sorted(fields - set(FIELDS))
     if unknown:
-        raise RecipeError(f"teacher.path: '{path}' has the field '{unknown[0]}'; known are: {', '.join(_FIELDS)}")
+        raise RecipeError(f"teacher.path: '{path}' has the field '{unknown[0]}'; known are: {', '.join(FIELDS)}")
     return bool(fields)
 
 

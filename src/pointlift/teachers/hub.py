@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from pointlift.errors import CheckpointError
+from pointlift.teachers.base import Teacher
 from pointlift.teachers.shapes import SHAPES
 from pointlift.teachers.transformers_import import import_transformers
 
@@ -27,6 +28,29 @@ _WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "*.pth", "*.pt", "*.bin")
 # What a configuration says that does not change the network.
 _VOLATILE = ("transformers_version", "_name_or_path", "dtype", "torch_dtype", "architectures", "id2label", "label2id")
+
+
+class HubTeacher(Teacher):
+    """A teacher whose network has a ``source`` and, as options too, ``random`` and ``download``."""
+
+    @classmethod
+    def stand_in(cls, **options: Any) -> dict[str, Any] | None:
+        """``random`` for a well-known network whose weights are not on this machine and may not be downloaded."""
+        source = options["source"]
+        needed = source in SHAPES and not options["random"] and not options["download"] and not is_here(source)
+        return {"random": True} if needed else None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the hooks that transformers puts on some networks as they run, since no pickle takes them.
+
+        They are dropped for good: it puts them on again where it misses them.
+        """
+        for module in self.modules():
+            module.__dict__.pop("_output_capturing_hooks_installed", None)
+            for key, hook in list(module._forward_hooks.items()):
+                if hook.__module__.startswith("transformers."):
+                    del module._forward_hooks[key]
+        return self.__dict__.copy()
 
 
 def is_here(source: str) -> bool:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
-from pointlift.teachers.base import Teacher
-from pointlift.teachers.hub import build_network, find, normalisation
+from pointlift.teachers.hub import HubTeacher, build_network, find, normalisation
 from pointlift.teachers.templates import CLIP_TEMPLATES
 from pointlift.teachers.text import TextEncoder
 from pointlift.teachers.transformers_import import import_transformers
@@ -21,9 +20,10 @@ _NETWORKS = {
 }
 
 
-class ImageTextTeacher(Teacher):
+class ImageTextTeacher(HubTeacher):
     """A teacher whose features lie in the space of the text embeddings of the same source."""
 
+    has_text: ClassVar[bool] = True
     templates = CLIP_TEMPLATES
     mean: Tensor
     std: Tensor

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import io
-import os
 import string
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 import torch
@@ -17,14 +16,15 @@ from torch import Tensor
 from pointlift.data.class_maps import NOTHING, UNKNOWN, ClassMap, load_class_list
 from pointlift.errors import DataError, RecipeError
 from pointlift.files import read_bytes
+from pointlift.options import LOCAL, PLACE
 from pointlift.registry import TEACHERS
 from pointlift.teachers.base import Teacher, fingerprint_of
+from pointlift.teachers.file_patterns import FIELDS, file_of, without_place
 from pointlift.teachers.label_space import LabelSpace, chosen_map
 
 if TYPE_CHECKING:
     from pointlift.data.scene import View
 
-_FIELDS = ("folder", "stem", "view")
 _PNG = b"\x89PNG\r\n\x1a\n"
 _GREY, _PALETTE = 0, 3  # colour types of PNG
 
@@ -52,17 +52,18 @@ class LabelMaps(Teacher):
         CheckpointError: the text encoder cannot be read.
     """
 
+    has_text: ClassVar[bool] = True
     reads_files: ClassVar[bool] = True
 
     def __init__(
         self,
         *,
-        path: str,
+        path: Annotated[str, PLACE],
         classes: str | None = None,
         map: str | None = None,
-        text_source: str | None = None,
+        text_source: Annotated[str | None, PLACE] = None,
         templates: str = "plain",
-        download: bool = False,
+        download: Annotated[bool, LOCAL] = False,
     ) -> None:
         super().__init__()
         self.pattern = _checked_pattern(path)
@@ -73,7 +74,9 @@ class LabelMaps(Teacher):
         self._table = self.classes.table()
         self.dim, self.stride = self.space.dim, 1
         self.freeze()
-        self.fingerprint = fingerprint_of(self, path=path, table=self._table.tolist(), **self.space.settings)
+        self.fingerprint = fingerprint_of(
+            self, "LabelMaps", path=without_place(path), table=self._table.tolist(), **self.space.settings
+        )
 
     @property
     def map_channels(self) -> int:
@@ -93,8 +96,7 @@ class LabelMaps(Teacher):
         image = view.path
         if image is None:
             raise DataError(f"view '{view.name}': its image is not a file, so there is no label map beside it")
-        # by its name: beside a folder of images that is a link, and not beside what the link leads to
-        return Path(os.path.normpath(self.pattern.format(folder=image.parent, stem=image.stem, view=view.name)))
+        return file_of(self.pattern, image.parent, image.stem, view.name)
 
     def require_files(self, views: Iterable[View]) -> None:
         """A `DataError` that names the first missing map and counts all, if there is any."""
@@ -164,7 +166,7 @@ def _checked_pattern(path: str) -> str:
         fields = {name for _, name, _, _ in string.Formatter().parse(path) if name is not None}
     except ValueError as error:
         raise RecipeError(f"teacher.path '{path}' is not a valid pattern: {error}") from error
-    if not fields <= set(_FIELDS) or "stem" not in fields:
+    if not fields <= set(FIELDS) or "stem" not in fields:
         raise RecipeError(
             f"teacher.path '{path}' needs {{stem}} and may use {{folder}} and {{view}}, as in "
             "{folder}/../labels/{stem}.png"

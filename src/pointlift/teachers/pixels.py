@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pointlift.data.dataset import as_dataset
 from pointlift.teachers.base import Teacher
-from pointlift.teachers.cache import FeatureCache, remove_stale
+from pointlift.teachers.cache import FeatureCache
 from pointlift.teachers.images import view_features
 from pointlift.teachers.sampling import sample_features
 
@@ -101,18 +101,17 @@ class PixelFeatures:
         """
         if self.cache is None:
             raise ValueError("there is no cache to fill")
-        if self.cache.folder is not None:
-            remove_stale(self.cache.folder)
+        self.cache.store.remove_stale()
         data = as_dataset(scenes)
         computed = 0
         waiting: list[View] = []
         for done, index in enumerate(range(len(data)), start=1):
             waiting += data.views(index)
-            if len(waiting) >= batch_size or done == len(scenes):
+            if len(waiting) >= batch_size or done == len(data):
                 computed += self.cache.fill(waiting)
                 waiting = []
             if progress is not None:
-                progress(done, len(scenes))
+                progress(done, len(data))
         return computed
 
     def _maps(self, views: Sequence[View]) -> Iterable[Tensor]:

@@ -11,10 +11,10 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pointlift.options import RANDOM_TEACHER
+from pointlift.options import LOCAL, RANDOM_TEACHER, TEACHER_SOURCE
 from pointlift.registry import TEACHERS
-from pointlift.teachers.base import Teacher, fingerprint_of
-from pointlift.teachers.hub import IMAGENET_MEAN, IMAGENET_STD, normalisation
+from pointlift.teachers.base import fingerprint_of
+from pointlift.teachers.hub import IMAGENET_MEAN, IMAGENET_STD, HubTeacher, normalisation
 from pointlift.teachers.resnet50_weights import load_weights
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _BLOCKS = (3, 4, 6, 3)
 
 
 @TEACHERS.register("resnet50")
-class ResNet50(Teacher):
+class ResNet50(HubTeacher):
     """Features of the last stage of a ResNet-50, such as MoCo v2's, dilated to a fine stride as in SLidR.
 
     Where the output stride is below 32, the strides of the last stages are 1 and their 3 × 3 convolutions are dilated
@@ -53,11 +53,11 @@ class ResNet50(Teacher):
     def __init__(
         self,
         *,
-        source: str = "microsoft/resnet-50",
+        source: Annotated[str, TEACHER_SOURCE] = "microsoft/resnet-50",
         output_stride: Literal[4, 8, 16, 32] = 4,
         random: Annotated[bool, RANDOM_TEACHER] = False,
         random_seed: Annotated[int, Field(ge=0)] = 0,
-        download: bool = False,
+        download: Annotated[bool, LOCAL] = False,
     ) -> None:
         super().__init__()
         with torch.random.fork_rng(devices=[]):
@@ -71,7 +71,7 @@ class ResNet50(Teacher):
         self.register_buffer("std", std)
         self.dim, self.stride = 2048, output_stride
         self.freeze()
-        self.fingerprint = fingerprint_of(self, output_stride=output_stride)
+        self.fingerprint = fingerprint_of(self, "ResNet50", output_stride=output_stride)
 
     def _features(self, images: Tensor, views: Sequence[View] | None) -> Tensor:
         return self.network((images - self.mean) / self.std)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import torch
 from pydantic import Field
@@ -12,10 +12,10 @@ from torch.nn import functional as F
 
 from pointlift.data.class_maps import ClassList, class_list
 from pointlift.errors import RecipeError
-from pointlift.options import RANDOM_TEACHER
+from pointlift.options import LOCAL, PLACE, RANDOM_TEACHER, TEACHER_SOURCE
 from pointlift.registry import TEACHERS
-from pointlift.teachers.base import Teacher, fingerprint_of
-from pointlift.teachers.hub import build_network, find, first_line, lasting_settings, normalisation
+from pointlift.teachers.base import fingerprint_of
+from pointlift.teachers.hub import HubTeacher, build_network, find, first_line, lasting_settings, normalisation
 from pointlift.teachers.label_space import LabelSpace, chosen_map
 from pointlift.teachers.transformers_import import import_transformers
 
@@ -29,7 +29,7 @@ _UNUSED_KEYS = ("auxiliary_head.", "num_batches_tracked", "criterion.", "relativ
 
 
 @TEACHERS.register("segmenter")
-class Segmenter(Teacher):
+class Segmenter(HubTeacher):
     """Class probabilities of any semantic-segmentation network of transformers, times the embeddings of its classes.
 
     ``f = Σ_c p(c) e_c`` with the softmax p of the network's logits at their own resolution (of MaskFormer and
@@ -52,6 +52,7 @@ class Segmenter(Teacher):
         RecipeError: the network does no semantic segmentation, or a class of it lacks a mapping.
     """
 
+    has_text: ClassVar[bool] = True
     mean: Tensor
     std: Tensor
     left_out: Tensor
@@ -59,13 +60,13 @@ class Segmenter(Teacher):
     def __init__(
         self,
         *,
-        source: str,
+        source: Annotated[str, TEACHER_SOURCE],
         map: str | None = None,
-        text_source: str | None = None,
+        text_source: Annotated[str | None, PLACE] = None,
         templates: str = "plain",
         random: Annotated[bool, RANDOM_TEACHER] = False,
         random_seed: Annotated[int, Field(ge=0)] = 0,
-        download: bool = False,
+        download: Annotated[bool, LOCAL] = False,
     ) -> None:
         super().__init__()
         folder, config = find(source, random=random, download=download)
@@ -84,7 +85,7 @@ class Segmenter(Teacher):
         self.freeze()
         self.stride = self._stride(source)
         settings = {"map": self.classes.targets, "config": lasting_settings(config), **self.space.settings}
-        self.fingerprint = fingerprint_of(self, **settings)
+        self.fingerprint = fingerprint_of(self, "Segmenter", **settings)
 
     @property
     def map_channels(self) -> int:

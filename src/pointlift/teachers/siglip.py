@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pointlift.errors import RecipeError
-from pointlift.options import RANDOM_TEACHER
+from pointlift.options import LOCAL, RANDOM_TEACHER, TEACHER_SOURCE
 from pointlift.registry import TEACHERS
 from pointlift.teachers.base import fingerprint_of
 from pointlift.teachers.blocks import as_map, block
@@ -50,10 +50,10 @@ class SigLIP(ImageTextTeacher):
     def __init__(
         self,
         *,
-        source: str = "google/siglip2-base-patch16-224",
+        source: Annotated[str, TEACHER_SOURCE] = "google/siglip2-base-patch16-224",
         random: Annotated[bool, RANDOM_TEACHER] = False,
         random_seed: Annotated[int, Field(ge=0)] = 0,
-        download: bool = False,
+        download: Annotated[bool, LOCAL] = False,
     ) -> None:
         super().__init__()
         options = {"source": source, "random": random, "random_seed": random_seed, "download": download}
@@ -62,8 +62,9 @@ class SigLIP(ImageTextTeacher):
         self.heads = int(config.num_attention_heads)
         self.naflex = config.model_type == "siglip2_vision_model"
         self.dim, self.stride = int(config.hidden_size), int(config.patch_size)
+        self.token_shape = (1, self.dim)
         self.freeze()
-        self.fingerprint = fingerprint_of(self, config=lasting_settings(config))
+        self.fingerprint = fingerprint_of(self, "SigLIP", config=lasting_settings(config))
 
     def tokens(self, images: Tensor, views: Sequence[View] | None = None) -> Tensor:
         """The embedding (B, 1, D) of each image as a whole, pooled by the head and not normalised."""

@@ -71,7 +71,7 @@ class TextEncoder(nn.Module):
         self.train(False)
         vocabulary = json.dumps(sorted(self.tokenizer.get_vocab().items())).encode()
         self.fingerprint = fingerprint_of(
-            self, config=lasting_settings(config), vocabulary=hashlib.sha256(vocabulary).hexdigest()
+            self, "TextEncoder", config=lasting_settings(config), vocabulary=hashlib.sha256(vocabulary).hexdigest()
         )
 
     def train(self, mode: bool = True) -> TextEncoder:

@@ -37,7 +37,7 @@ from pointlift.registry import METHODS
 from pointlift.students.base import Student, evaluating
 from pointlift.students.point_transformer import Encoding, PointTransformer
 from pointlift.teachers.pixels import PixelFeatures
-from pointlift.teachers.tokens import TokenSets, token_shape
+from pointlift.teachers.tokens import TokenSets
 from pointlift.train.method import Method, Trained
 
 _log = logging.getLogger(__name__)
@@ -131,7 +131,7 @@ class Concept(Method):
         self.scale, self.shift, self.target, self.units = scale, shift, target, units
         self.crop_count, self.crop_area = crops, crop_area
         self.reconstruction, self.hidden_share, self.min_depth = reconstruction, hidden_share, min_depth
-        shape = token_shape(pixel_features.teacher) if target == "tokens" else (0, 0)
+        shape = self.token_sets.shape if target == "tokens" else (0, 0)
         inputs = concept_tokens if concepts else student.groups
         with_concepts = concepts and target == "tokens"
         self.trained = ConceptNetwork(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib import resources
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import torch
 from pydantic import Field
@@ -44,6 +44,8 @@ class StreetTeacher(Teacher):
         CheckpointError: if the shipped weights are missing or damaged.
     """
 
+    has_text: ClassVar[bool] = True
+
     def __init__(
         self,
         *,
@@ -63,8 +65,9 @@ class StreetTeacher(Teacher):
         self.network, self.words = parts["network"], parts["words"]
         self.dim, self.stride = DIM, STRIDE
         self.freeze()
-        self.fingerprint = fingerprint_of(self)
+        self.fingerprint = fingerprint_of(self, "StreetTeacher")
         self.token_grid, self.token_settings = token_grid, str(token_grid)
+        self.token_shape = (1 + token_grid**2, DIM)
 
     def tokens(self, images: Tensor, views: Sequence[View] | None = None) -> Tensor:
         """The mean of all pixel embeddings and those of G × G cells, (B, 1 + G², 64), not normalised."""
