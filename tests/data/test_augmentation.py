@@ -6,6 +6,7 @@ from pydantic import ValidationError
 
 from pointlift.data import ImageAugmentation, PointAugmentation, augment_image, augment_points
 from pointlift.data.augmentation import in_sector
+from pointlift.data.boxes import occupied
 from pointlift.errors import DataError
 
 STILL = {"rotate_z": 0, "flip_x": 0, "flip_y": 0, "drop_cuboid": 0}
@@ -123,13 +124,21 @@ def test_a_sector_that_makes_no_sense_is_an_error(scene, sector):
 
 
 def test_the_given_scene_is_not_changed_and_boxes_do_not_go_stale(scene):
-    scene.boxes = np.zeros((1, 7))
+    scene.boxes = np.array([[0.0, 0, 0, 30, 20, 10, 0.3]])
     before = scene.points.copy(), scene.views[0].camera_from_points.copy()
     changed, _ = augment_points(scene, scene.pairs(), PointAugmentation(min_pairs=0), np.random.default_rng(0))
     np.testing.assert_array_equal(scene.points, before[0])
     np.testing.assert_array_equal(scene.views[0].camera_from_points, before[1])
-    assert changed.boxes is None
-    assert scene.boxes is not None
+    assert scene.boxes.tolist() == [[0, 0, 0, 30, 20, 10, 0.3]]
+    assert changed.boxes[0, :6].tolist() == pytest.approx([0, 0, 0, 30, 20, 10], abs=1e-9)
+    assert occupied(changed.boxes, changed.points, "z").all()
+    before_inside, inside = inside_of(scene), inside_of(changed)
+    np.testing.assert_array_equal(inside, before_inside[changed.instances])  # the same points lie in the box
+
+
+def inside_of(scene):
+    """Mask of the points in the scene's first box."""
+    return np.array([occupied(scene.boxes[:1], point[None], scene.up_axis)[0] for point in scene.points])
 
 
 def test_the_same_generator_state_gives_the_same_result(scene):

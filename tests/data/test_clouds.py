@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from pointlift.data.clouds import farthest_rows, random_rows, scale_and_translate, to_unit_sphere
+from pointlift.data.clouds import farthest_rows, onto_unit_sphere, random_rows, scale_and_translate, to_unit_sphere
+from pointlift.data.scene import Scene
 from pointlift.errors import DataError
 from pointlift.students.points import farthest_points
 
@@ -20,6 +21,29 @@ def test_unit_sphere_is_centred_and_touched() -> None:
     np.testing.assert_allclose(moved.mean(axis=0), 0, atol=1e-6)
     np.testing.assert_allclose(np.linalg.norm(moved, axis=1).max(), 1, rtol=1e-6)
     np.testing.assert_allclose(moved * radius + centre, points, atol=1e-5)
+
+
+def scene_of(points: np.ndarray) -> Scene:
+    boxes = np.array([[2.0, 2, 2, 1, 2, 3, 0.5]])
+    return Scene(points, np.zeros((len(points), 0), np.float32), boxes=boxes, id="a")
+
+
+def test_a_scene_goes_onto_the_unit_sphere_with_its_boxes() -> None:
+    points = cloud()
+    moved, centre, radius = to_unit_sphere(points)
+    scene = onto_unit_sphere(scene_of(points))
+    np.testing.assert_array_equal(scene.points, moved)  # to the last bit
+    assert scene.boxes is not None
+    np.testing.assert_allclose(scene.boxes[0, :3], (2 - centre) / radius)
+    np.testing.assert_allclose(scene.boxes[0, 3:], [1 / radius, 2 / radius, 3 / radius, 0.5])
+
+
+def test_scaling_multiplies_and_adds_what_was_drawn() -> None:
+    points = cloud()
+    rng = np.random.default_rng(8)
+    factors, offsets = rng.uniform(0.5, 2, size=3), rng.uniform(-0.1, 0.1, size=3)
+    moved = scale_and_translate(scene_of(points), np.random.default_rng(8), scale=(0.5, 2), shift=0.1)
+    np.testing.assert_array_equal(moved.points, (points * factors + offsets).astype(np.float32))
 
 
 def test_unit_sphere_of_one_place() -> None:
@@ -61,7 +85,8 @@ def test_farthest_rows_are_those_of_the_student() -> None:
 
 def test_scale_and_translate_is_one_affine_map_per_axis() -> None:
     points = cloud()
-    moved = scale_and_translate(points, np.random.default_rng(3))
+    moved = scale_and_translate(scene_of(points), np.random.default_rng(3)).points
+    assert moved.dtype == np.float32
     for axis in range(3):
         factor, shift = np.polyfit(points[:, axis].astype(np.float64), moved[:, axis].astype(np.float64), 1)
         assert 2 / 3 <= factor <= 3 / 2

@@ -136,6 +136,8 @@ def test_text_release(tmp_path):
     np.testing.assert_allclose(scene.points, table[:, :3], atol=1e-6)
     np.testing.assert_allclose(scene.features, table[:, 3:], atol=1e-6)
     assert (data.object_names[scene.object_class], scene.up_axis) == ("night_stand", "y")
+    assert scene.normal_columns == (0, 1, 2)
+    assert ModelNet40(root=data.root, split="trainval")[1].normal_columns is None
     few = ModelNet40(root=data.root, split="trainval", points=7)[1]
     assert {tuple(row) for row in few.points} < {tuple(row) for row in scene.points}
     ten = ModelNet10(root=data.root, split="trainval")

@@ -163,6 +163,8 @@ def test_normals_are_those_of_the_triangles_turned_with_the_room(root):
     data = opened(root, kind="scenes", normals=True)
     assert data.feature_names[3:] == ("nx", "ny", "nz")
     features = data[0].features
+    assert data[0].normal_columns == (3, 4, 5)
+    assert opened(root, kind="scenes")[0].normal_columns is None
     np.testing.assert_allclose(features[:4, 3:], np.tile([0, 0, 1], (4, 1)), atol=1e-6)  # the floor
     corners = synthetic.mesh_points()[8:11]
     normal = np.cross(corners[1] - corners[0], corners[2] - corners[0])

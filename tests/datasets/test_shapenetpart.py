@@ -73,7 +73,7 @@ def test_text_release(tmp_path):
     np.testing.assert_allclose(scene.points, table[:, :3], atol=1e-6)
     np.testing.assert_allclose(scene.features, table[:, 3:6], atol=1e-6)
     np.testing.assert_array_equal(scene.labels, table[:, 6])
-    assert (scene.object_class, scene.up_axis) == (4, "y")
+    assert (scene.object_class, scene.up_axis, scene.normal_columns) == (4, "y", (0, 1, 2))
     assert len(ShapeNetPart(root=tmp_path, split="trainval")) == 3
     assert ShapeNetPart(root=tmp_path, split="test").ids == ["04379243/d4"]
     assert ShapeNetPart(root=tmp_path, split="trainval", categories=("chair",)).object_classes.tolist() == [4, 4]

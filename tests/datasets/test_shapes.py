@@ -98,6 +98,7 @@ def test_a_cloud_with_parts_and_normals(root):
     for index, scene in enumerate(data):
         assert scene.id == data.ids[index]
         assert (scene.object_class, scene.up_axis, scene.views) == (index, "z", [])
+        assert scene.normal_columns == (0, 1, 2)
         assert np.linalg.norm(scene.points, axis=1).max() <= 1 + 1e-5
         np.testing.assert_allclose(np.linalg.norm(scene.features, axis=1), 1, atol=1e-4)
         assert set(scene.labels) <= set(data.parts_of[CATEGORIES[index]])
@@ -183,6 +184,14 @@ def test_a_random_yaw_turns_points_and_cameras_alike(root):
     for one, other in zip(straight.views, turned.views, strict=True):
         assert one.path == other.path
         np.testing.assert_allclose(one.project(straight.points)[0], other.project(turned.points)[0], atol=1e-3)
+
+
+def test_a_random_yaw_turns_normals_with_the_points(root):
+    options = {"categories": ("sofa",), "views": 0, "normals": True}
+    straight, turned = (opened(root, yaw=yaw, **options)[0] for yaw in ("aligned", "random"))
+    turn = np.linalg.lstsq(straight.points.astype(float), turned.points.astype(float), rcond=None)[0]
+    np.testing.assert_allclose(turned.features, straight.features @ turn, atol=1e-4)
+    assert not np.allclose(turned.features, straight.features, atol=0.01)
 
 
 # ---- the cache

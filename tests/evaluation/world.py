@@ -13,6 +13,8 @@ from pointlift.data.batch import Batch
 from pointlift.data.dataset import Dataset
 from pointlift.data.scene import Pairs, Scene, View
 from pointlift.evaluation.base import Trial
+from pointlift.evaluation.result import Result
+from pointlift.registry import TASKS
 from pointlift.students.base import Student
 
 CLASSES = ("left", "middle", "right", "rare")
@@ -90,11 +92,25 @@ class ToyStudent(Student):
         return self.head(self.decoder_features(batch))
 
 
+class LastThree(nn.Module):
+    """A head that looks at the last three channels."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features[:, -3:]
+
+
 class Oracle(ToyStudent):
     """Its output is the colour that the image has in the point's direction, also where no camera looks."""
 
-    def forward(self, batch: Batch) -> Tensor:
-        return torch.from_numpy(COLORS[true_class(batch.points.numpy())] / 255.0).float()
+    decoder_channels = 11
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = LastThree()  # type: ignore[assignment]
+
+    def decoder_features(self, batch: Batch) -> Tensor:
+        colors = torch.from_numpy(COLORS[true_class(batch.points.numpy())] / 255.0).float()
+        return torch.cat([super().decoder_features(batch), colors], dim=1)
 
 
 def fresh_student(seed: int) -> ToyStudent:
@@ -111,13 +127,22 @@ def pixel_colors(scene: Scene, pairs: Pairs) -> Tensor:
     return torch.from_numpy(colors)
 
 
-def trial(tmp_path: Path, **changes: Any) -> Trial:
+def trial(tmp_path: Path, task: str = "segmentation", **changes: Any) -> Trial:
+    """A trial on the world; ``train`` is what gives labels, and what was pretrained on if nothing else is said."""
+    labelled = changes.pop("train") if "train" in changes else World(4)
     given: dict[str, Any] = {
         "student": fresh_student(5),
-        "train": World(4),
+        "pretrained": labelled,
+        "labelled": labelled,
         "test": World(2, seed=1),
+        "task": TASKS.build(task, labelled),
         "fresh_student": fresh_student,
         "pixel_features": lambda: pixel_colors,
         "folder": tmp_path,
     }
     return Trial(**{**given, **changes})
+
+
+def visible(result: Result, name: str) -> dict[str, Any]:
+    """The metrics of a contestant at visible points."""
+    return result.row(name, "visible points").metrics

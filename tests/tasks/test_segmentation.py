@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import pointlift
+from pointlift.data import Scene
 from pointlift.data.augmentation import PointAugmentation
 from pointlift.errors import DataError
 from pointlift.tasks.segmentation import Segmentation
@@ -32,6 +33,17 @@ def test_the_distillation_head_is_left_aside_and_the_new_head_has_its_own_rate()
     assert not any(p.requires_grad for p in method.trained["student"].head.parameters())
     assert method.learning_rate_factors == {"head.": 10.0}
     assert method.trained["head"].weight.shape == (5, method.trained["student"].decoder_channels)
+
+
+def test_normals_and_boxes_turn_with_the_points_of_a_sample(scene: Scene) -> None:
+    scene.labels = np.zeros(len(scene), np.int64)
+    scene.features, scene.normal_columns = scene.points.copy(), (0, 1, 2)  # as vectors they must stay the points
+    scene.boxes = np.array([[*scene.points[7], 1, 2, 3, 0.4]], np.float64)
+    options = PointAugmentation(drop_cuboid=0.0)
+    sample = Segmentation(network(), 5, options).sample(scene, np.random.default_rng(1))
+    assert not np.allclose(sample.points, scene.points, atol=0.1)
+    np.testing.assert_allclose(sample.features, sample.points, atol=1e-4)
+    np.testing.assert_allclose(sample.boxes[0, :3], sample.points[7], atol=1e-5)
 
 
 def test_unlabelled_scenes_are_named(kitti_root: Path) -> None:

@@ -6,7 +6,6 @@ them. What removes points renumbers the pairs, and what removes pixels drops the
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Annotated
 
 import numpy as np
@@ -15,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pointlift.data import camera
 from pointlift.data.scene import Pairs, Scene
+from pointlift.data.up import UpAxis, horizontal_axes, rotation_about
 from pointlift.errors import DataError
 
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -82,7 +82,7 @@ class ImageAugmentation(BaseModel):
         return self
 
 
-def in_sector(points: np.ndarray, sector: tuple[float, float], up_axis: str = "z") -> np.ndarray:
+def in_sector(points: np.ndarray, sector: tuple[float, float], up_axis: UpAxis = "z") -> np.ndarray:
     """Mask (N,) of the points whose azimuth lies in ``sector``, in degrees counter-clockwise from its first value.
 
     Azimuth 0 is the first horizontal axis (x, forward in LiDAR frames) and grows towards the second (y, left);
@@ -101,13 +101,13 @@ def augment_points(
 ) -> tuple[Scene, Pairs]:
     """A changed copy of the scene and the pairs renumbered to it: cuboid, rotation, flips, scaling.
 
-    The extrinsics of the views are adapted, so the moved points still project on their pixels; with a flip or a
-    scaling they are then no longer rigid, and the scene no longer passes ``validate``. Boxes do not follow and are
-    dropped.
+    Normals, boxes and the extrinsics of the views follow as `Scene.moved` says; with a flip or a scaling the latter are
+    no longer rigid, and the scene no longer passes ``validate``. A box in which the cuboid leaves no point goes, too;
+    others stay whole.
     """
     if rng.random() < options.drop_cuboid:
         scene, pairs = _drop_cuboid(scene, pairs, options, rng)
-    return _moved(scene, _random_matrix(options, rng, scene.up_axis)), pairs
+    return scene.moved(_random_matrix(options, rng, scene.up_axis)), pairs
 
 
 def _drop_cuboid(
@@ -122,35 +122,16 @@ def _drop_cuboid(
     starved = (after < before) & (after < options.min_pairs)
     if starved.any() or not kept.any():
         return scene, pairs
-    return scene.select(kept), remaining
+    return scene.cut(kept), remaining
 
 
-def _random_matrix(options: PointAugmentation, rng: np.random.Generator, up_axis: str) -> np.ndarray:
+def _random_matrix(options: PointAugmentation, rng: np.random.Generator, up_axis: UpAxis) -> np.ndarray:
     """Rotation about the up axis, then flips, then scaling, as one 3 x 3 matrix."""
     angle = np.radians(rng.uniform(-options.rotate_z, options.rotate_z))
     flips = rng.random(2) < (options.flip_x, options.flip_y)
-    a, b = horizontal_axes(up_axis)
-    matrix = np.eye(3)
-    matrix[[a, a, b, b], [a, b, a, b]] = np.cos(angle), -np.sin(angle), np.sin(angle), np.cos(angle)
-    matrix[[a, b]] *= np.where(flips, -1.0, 1.0)[:, None]
+    matrix = rotation_about(up_axis, angle)
+    matrix[list(horizontal_axes(up_axis))] *= np.where(flips, -1.0, 1.0)[:, None]
     return rng.uniform(*options.scale) * matrix
-
-
-def _moved(scene: Scene, matrix: np.ndarray) -> Scene:
-    inverse = np.eye(4)
-    inverse[:3, :3] = np.linalg.inv(matrix)
-    return replace(
-        scene,
-        points=(scene.points.astype(np.float64) @ matrix.T).astype(np.float32),
-        views=[replace(view, camera_from_points=view.camera_from_points @ inverse) for view in scene.views],
-        boxes=None,
-        box_labels=None,
-    )
-
-
-def horizontal_axes(up_axis: str) -> tuple[int, int]:
-    """The other two axes, such that first x second = up: (0, 1) for z."""
-    return {"z": (0, 1), "y": (2, 0), "x": (1, 2), "-z": (1, 0), "-y": (0, 2), "-x": (2, 1)}[up_axis]
 
 
 def augment_image(

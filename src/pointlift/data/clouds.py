@@ -1,9 +1,10 @@
-"""Clouds as plain arrays: onto the unit sphere, fewer points, scaling and shifting."""
+"""Clouds of objects: onto the unit sphere, fewer points, scaling and shifting."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from pointlift.data.scene import Scene
 from pointlift.errors import DataError
 
 
@@ -24,6 +25,12 @@ def to_unit_sphere(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
     radius = float(np.sqrt((values**2).sum(axis=1).max()))
     radius = radius if radius > 0 else 1.0
     return (values / radius).astype(np.float32), centre, radius
+
+
+def onto_unit_sphere(scene: Scene) -> Scene:
+    """The scene with its points as `to_unit_sphere` moves them, and all else with them (`Scene.moved`)."""
+    points, centre, radius = to_unit_sphere(scene.points)
+    return scene.moved(np.eye(3) / radius, -centre / radius, points=points)
 
 
 def random_rows(count: int, n: int, rng: np.random.Generator) -> np.ndarray:
@@ -67,18 +74,20 @@ def farthest_rows(points: np.ndarray, n: int, start: int = 0) -> np.ndarray:
 
 
 def scale_and_translate(
-    points: np.ndarray,
+    scene: Scene,
     rng: np.random.Generator,
     scale: tuple[float, float] = (2 / 3, 3 / 2),
     shift: float = 0.2,
-) -> np.ndarray:
-    """Points (N, 3) float32: each axis times its own factor from ``scale``, plus its own shift within ± ``shift``.
+) -> Scene:
+    """The scene with each axis times its own factor from ``scale``, plus its own shift within ± ``shift``.
 
-    The defaults are Point-MAE's (Pang et al. 2022), for clouds in the unit sphere.
+    All else follows as `Scene.moved` says: normals stay normals, and boxes are those around the stretched ones. The
+    defaults are Point-MAE's (Pang et al. 2022), for clouds in the unit sphere.
     """
     factors = rng.uniform(*scale, size=3)
     offsets = rng.uniform(-shift, shift, size=3)
-    return (points * factors + offsets).astype(np.float32)
+    moved = (scene.points * factors + offsets).astype(np.float32)
+    return scene.moved(np.diag(factors), offsets, points=moved)
 
 
 def _require(points: np.ndarray, count: int, what: str) -> None:

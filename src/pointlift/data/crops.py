@@ -52,19 +52,19 @@ def crop_view(view: View, crop: Crop) -> View:
 def crop_scene(scene: Scene, view: View, crop: Crop) -> Scene:
     """The points that a crop of the view sees, mirrored with it through the camera's vertical plane; without views.
 
-    Points hidden behind others count as seen. Features are not changed, so that normals would no longer fit; boxes are
-    dropped.
+    Points hidden behind others count as seen. Normals and boxes are mirrored, too; boxes in which no point is left go,
+    and those that the crop cuts stay whole. Of a camera that leans to a side, mirrored boxes are larger, as
+    `boxes.moved_boxes` says.
     """
     pixels, _ = view.project(scene.points)
     inside = camera.in_image(pixels - (crop.left, crop.top), crop.size)
-    scene = replace(scene.select(inside), views=[], boxes=None, box_labels=None)
+    scene = replace(scene.cut(inside), views=[])
     if not crop.mirrored:
         return scene
     across = np.diag([-1.0, 1.0, 1.0, 1.0])
     to_camera = view.camera_from_points
     matrix = np.linalg.inv(to_camera) @ across @ to_camera
-    points = scene.points.astype(np.float64) @ matrix[:3, :3].T + matrix[:3, 3]
-    return replace(scene, points=points.astype(np.float32))
+    return scene.moved(matrix[:3, :3], matrix[:3, 3])
 
 
 def _intrinsics(view: View, crop: Crop) -> np.ndarray:

@@ -12,12 +12,12 @@ import numpy as np
 from pointlift.data.clouds import random_rows
 from pointlift.data.dataset import Dataset
 from pointlift.data.formats.mesh import numbers
+from pointlift.data.normals import NORMALS, normal_columns
 from pointlift.data.scene import Scene
+from pointlift.data.up import UpAxis
 from pointlift.errors import DataError
 from pointlift.files import read_bytes
 
-NORMALS = ("nx", "ny", "nz")
-"""Names of the features of a cloud with normals."""
 HELD_OUT = 10
 """Of the training objects of each class, every one of this many is held out for validation where no split is given."""
 
@@ -62,7 +62,7 @@ def object_scene(
     id: str,
     path: Path,
     object_class: int,
-    up_axis: str,
+    up_axis: UpAxis,
     labels: np.ndarray | None = None,
 ) -> Scene:
     """A checked object cloud; its features are the normals, if there are any."""
@@ -74,6 +74,7 @@ def object_scene(
         id=id,
         object_class=int(object_class),
         up_axis=up_axis,
+        normal_columns=None if normals is None else normal_columns(NORMALS),
         files=dict.fromkeys(("points", "features", "labels"), path),
     ).validate()
 

@@ -2,155 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 
-from pointlift.data import camera
+from pointlift.data.arrays import check_array
+from pointlift.data.boxes import moved_boxes, occupied
+from pointlift.data.normals import turned_normals
+from pointlift.data.pairs import Pairs, find_pairs
+from pointlift.data.up import UP_AXES, UpAxis, upright_rotation
+from pointlift.data.view import View
 from pointlift.errors import DataError
 
-# Rows: forward, left and up in the points' frame; of a camera's (up is -y), forward is where it looks.
-_UPRIGHT = {
-    "x": ((0, 1, 0), (0, 0, 1), (1, 0, 0)),
-    "y": ((0, 0, 1), (1, 0, 0), (0, 1, 0)),
-    "z": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
-    "-x": ((0, 0, 1), (0, 1, 0), (-1, 0, 0)),
-    "-y": ((0, 0, 1), (-1, 0, 0), (0, -1, 0)),
-    "-z": ((0, 1, 0), (1, 0, 0), (0, 0, -1)),
-}
-RIGID_TOLERANCE = 1e-3  # calibration files print rotations to as few as four digits
-
-
-class Pairs(NamedTuple):
-    """Which point is seen at which pixel of which view.
-
-    ``point_index (P,)`` int64, ``view_index (P,)`` int64, ``pixels (P, 2)`` float32 as (u, v) where integers are pixel
-    centres: u to the right in [-0.5, width - 0.5), v down in [-0.5, height - 0.5).
-    """
-
-    point_index: np.ndarray
-    view_index: np.ndarray
-    pixels: np.ndarray
-
-    def take(self, chosen: np.ndarray) -> Pairs:
-        """The pairs that a boolean mask (P,) or an index array chooses."""
-        return Pairs(self.point_index[chosen], self.view_index[chosen], self.pixels[chosen])
-
-    def keep_points(self, kept: np.ndarray) -> Pairs:
-        """The pairs after a scene kept only the points of the boolean mask ``kept (N,)``, renumbered."""
-        renumbered = np.cumsum(kept) - 1
-        pairs = self.take(kept[self.point_index])
-        return pairs._replace(point_index=renumbered[pairs.point_index])
-
-    def per_view(self, views: int) -> np.ndarray:
-        """Number of pairs (views,) of each view."""
-        return np.bincount(self.view_index, minlength=views)
-
-
-@dataclass(eq=False)
-class View:
-    """One image of a Scene and the camera that took it.
-
-    Args:
-        name: of the camera, unique in its scene.
-        intrinsics: K (3, 3) float64 of the image as stored.
-        camera_from_points: (4, 4) float64, from the frame of the points to the camera's (x right, y down, z forward);
-            contains ego-motion between the two timestamps and any offset of the projection matrix.
-        source: the image file, decoded on demand, or the image itself, uint8 (H, W, 3) RGB.
-        depth: the depth image that belongs to it, if there is one.
-    """
-
-    name: str
-    intrinsics: np.ndarray
-    camera_from_points: np.ndarray
-    source: Path | np.ndarray
-    depth: Path | np.ndarray | None = None
-
-    @property
-    def path(self) -> Path | None:
-        """The image file, or None for an image that was given as an array."""
-        return None if isinstance(self.source, np.ndarray) else Path(self.source)
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(height, width) of the image; of a file only the header is read."""
-        if isinstance(self.source, np.ndarray):
-            return self.source.shape[0], self.source.shape[1]
-        with _open_image(self.source) as image:
-            return image.height, image.width
-
-    @property
-    def image(self) -> np.ndarray:
-        """The image (H, W, 3) uint8 RGB as stored: an orientation tag is ignored, as calibrations ignore it."""
-        if isinstance(self.source, np.ndarray):
-            return self.source
-        with _open_image(self.source) as image:
-            if image.mode.startswith(("I", "F")):
-                raise DataError(f"{self.source}: the image has more than 8 bits per channel (mode {image.mode})")
-            try:
-                return np.array(image.convert("RGB"))
-            except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, zlib.error, …
-                raise DataError(f"{self.source}: the image cannot be decoded ({error})") from error
-
-    def project(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Pixels (N, 2) float64 (NaN behind the camera) and depth (N,) float64 of points (N, 3)."""
-        return camera.project(points, self.intrinsics, self.camera_from_points)
-
-    def validate(self, where: str = "view") -> None:
-        """Raise a `DataError` that begins with ``where`` unless the camera is one that can have taken the image.
-
-        An image file that is absent is not an error until the image is needed.
-        """
-        where = f"{where}: view '{self.name}'"
-        _check_array(where, "intrinsics", self.intrinsics, (3, 3), np.float64)
-        _check_array(where, "camera_from_points", self.camera_from_points, (4, 4), np.float64)
-        self._validate_intrinsics(where)
-        _check_rigid(where, self.camera_from_points)
-        if isinstance(self.source, np.ndarray) and (self.source.dtype != np.uint8 or self.source.shape[2:] != (3,)):
-            raise DataError(f"{where}: the image must be uint8 (H, W, 3), not {self.source.dtype} {self.source.shape}")
-        if self.path is None or self.path.exists():
-            self._validate_size(where)
-
-    def _validate_intrinsics(self, where: str) -> None:
-        K = self.intrinsics
-        if not np.array_equal(K[2], (0.0, 0.0, 1.0)):
-            raise DataError(f"{where}: the last row of the intrinsics must be 0 0 1, not {K[2].tolist()}")
-        if K[0, 0] <= 0 or K[1, 1] <= 0:
-            raise DataError(f"{where}: the focal lengths must be positive, not {K[0, 0]:g} and {K[1, 1]:g}")
-        if np.linalg.det(K) <= 1e-9 * K[0, 0] * K[1, 1]:
-            raise DataError(f"{where}: the intrinsics are singular: {K.tolist()}")
-
-    def _validate_size(self, where: str) -> None:
-        # Cropped images can have their principal point outside, but not by a whole image: that is another camera's K,
-        # K of another resolution, or rows swapped with columns.
-        height, width = self.size
-        cx, cy = self.intrinsics[:2, 2]
-        if not (-width <= cx <= 2 * width and -height <= cy <= 2 * height):
-            raise DataError(
-                f"{where}: the principal point ({cx:.1f}, {cy:.1f}) does not belong to an image of "
-                f"{width} x {height} pixels{f' ({self.path})' if self.path else ''}"
-            )
+__all__ = ["Pairs", "Scene", "View"]
 
 
 @dataclass(eq=False)
 class Scene:
     """One scan, room or object: points, what is known of each, and the images that see them.
 
+    What moves a scene moves all of it (`moved`), and what leaves points out does so in every field (`select`, `cut`).
+
     Args:
         points: (N, 3) float32, metres, in the sensor frame.
         features: (N, F) float32: intensity in [0, 1], colour, …; the data set names them.
         views: the images.
-        labels: (N,) int64 class of each point, -1 to ignore; None where there are none.
+        labels: (N,) int64 class of each point, -1 to ignore; None where there are none. In data sets whose kind of
+            labels is ``parts`` (`Dataset.labels`), the part of the object that it belongs to.
         id: names the scene in its data set, such as ``00/000003``.
         instances: (N,) int64.
         boxes: (B, 7) float64, one row per box: its centre x, y, z, its length, width and height in metres, and its yaw
-            about the up axis in radians, from x towards y; in the frame of the points.
+            about the up axis in radians, from x towards y where z is up (`pointlift.data.boxes` says it for every
+            axis); in the frame of the points.
         box_labels: (B,) int64 class of each box among the ``box_names`` of the data set, -1 for none of them.
         object_class: class of the whole scene, for object clouds.
         up_axis: the axis of the points' frame that points up: x, y or z, or -y, as in a camera's frame, and so on.
+        normal_columns: which three columns of ``features`` are x, y and z of the surface's normal; None: none are.
+            They turn with the points.
         files: field name (points, labels, views, …) to the file it came from, for messages.
         dropped: number of points that were removed: returns from the ego vehicle, or points without a colour.
     """
@@ -164,7 +54,8 @@ class Scene:
     boxes: np.ndarray | None = None
     box_labels: np.ndarray | None = None
     object_class: int | None = None
-    up_axis: str = "z"
+    up_axis: UpAxis = "z"
+    normal_columns: tuple[int, int, int] | None = None
     files: dict[str, Path] = field(default_factory=dict)
     dropped: int = 0
 
@@ -175,34 +66,52 @@ class Scene:
         """This scene, or a `DataError` that names the file (or the scene's id) and the field that is wrong."""
         if not isinstance(self.points, np.ndarray) or self.points.ndim != 2 or len(self.points) == 0:
             raise DataError(f"{self._where('points')}: there are no points")
-        N = len(self.points)
-        _check_array(self._where("points"), "points", self.points, (N, 3), np.float32)
-        width = self.features.shape[1] if np.ndim(self.features) == 2 else -1
-        _check_array(self._where("features"), "features", self.features, (N, width), np.float32)
-        for name, lowest in (("labels", -1), ("instances", None)):
-            values = getattr(self, name)
-            if values is not None:
-                _check_array(self._where(name), name, values, (N,), np.int64)
-                if lowest is not None and values.min() < lowest:
-                    raise DataError(f"{self._where(name)}: {name} must be >= {lowest}, not {values.min()}")
+        self._validate_points()
+        self._validate_normal_columns()
         self._validate_boxes()
-        if self.up_axis not in _UPRIGHT:
+        if self.object_class is not None and (
+            not isinstance(self.object_class, (int, np.integer)) or self.object_class < -1
+        ):
+            raise DataError(
+                f"{self._where('object_class')}: object_class must be an integer >= -1, not {self.object_class!r}"
+            )
+        if self.up_axis not in UP_AXES:
             raise DataError(
                 f"{self._where('up_axis')}: up_axis must be x, y or z, or that with a minus, not '{self.up_axis}'"
             )
         self._validate_views()
         return self
 
+    def _validate_points(self) -> None:
+        N = len(self.points)
+        check_array(self._where("points"), "points", self.points, (N, 3), np.float32)
+        width = self.features.shape[1] if np.ndim(self.features) == 2 else -1
+        check_array(self._where("features"), "features", self.features, (N, width), np.float32)
+        for name, values, lowest in (("labels", self.labels, -1), ("instances", self.instances, None)):
+            if values is None:
+                continue
+            check_array(self._where(name), name, values, (N,), np.int64)
+            if lowest is not None and values.min() < lowest:
+                raise DataError(f"{self._where(name)}: {name} must be >= {lowest}, not {values.min()}")
+
+    def _validate_normal_columns(self) -> None:
+        columns, width = self.normal_columns, self.features.shape[1]
+        if columns is not None and (len(set(columns)) != 3 or len(columns) != 3 or not set(columns) <= {*range(width)}):
+            raise DataError(
+                f"{self._where('features')}: normal_columns must be three different columns of the {width} features, "
+                f"not {columns}"
+            )
+
     def _validate_boxes(self) -> None:
         boxes, labels = self.boxes, self.box_labels
         count = len(boxes) if isinstance(boxes, np.ndarray) and boxes.ndim else 0
         if boxes is not None:
-            _check_array(self._where("boxes"), "boxes", boxes, (count, 7), np.float64)
+            check_array(self._where("boxes"), "boxes", boxes, (count, 7), np.float64)
             if (boxes[:, 3:6] <= 0).any():
                 row = np.flatnonzero((boxes[:, 3:6] <= 0).any(axis=1))[0]
                 raise DataError(f"{self._where('boxes')}: box {row} has a length, width or height that is not positive")
         if labels is not None:
-            _check_array(self._where("box_labels"), "box_labels", labels, (count,), np.int64)
+            check_array(self._where("box_labels"), "box_labels", labels, (count,), np.int64)
             if count and labels.min() < -1:
                 raise DataError(f"{self._where('box_labels')}: box_labels must be >= -1, not {labels.min()}")
 
@@ -223,46 +132,63 @@ class Scene:
         occlusion: float | None = None,
         occlusion_radius: int = 3,
     ) -> Pairs:
-        """Every point that a view sees, with the pixel that sees it, ordered by view and then by point.
-
-        Args:
-            min_depth: only points farther in front of the camera than this, metres.
-            border: only pixels at least this far from the edge of the image.
-            occlusion: drop points hidden behind others: the tolerance of `camera.unoccluded`, such as 0.1.
-            occlusion_radius: its neighbourhood in pixels.
-
-        Raises:
-            DataError: an image file is missing or has no readable header.
-        """
-        found = [Pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty((0, 2), np.float32))]
-        for view_index, view in enumerate(self.views):
-            size = view.size
-            pixels, depth = view.project(self.points)
-            pixels = pixels.astype(np.float32)  # before the test: rounding must not carry a pixel over the edge
-            point_index = np.flatnonzero((depth > min_depth) & camera.in_image(pixels, size, border))
-            if occlusion is not None:
-                seen = camera.unoccluded(pixels[point_index], depth[point_index], size, occlusion, occlusion_radius)
-                point_index = point_index[seen]
-            found.append(Pairs(point_index, np.full(len(point_index), view_index), pixels[point_index]))
-        return Pairs(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+        """Every point that a view sees, with the pixel that sees it: `pointlift.data.pairs.find_pairs`."""
+        return find_pairs(self.points, self.views, min_depth, border, occlusion, occlusion_radius)
 
     def upright(self) -> Scene:
-        """The scene in axes of which z points up, with its views, but without boxes; itself if they already are so."""
+        """The scene in axes of which z points up, with all that it has; itself if they already are so."""
         if self.up_axis == "z":
             return self
-        turn = np.eye(4)
-        turn[:3, :3] = _UPRIGHT[self.up_axis]
+        return self.moved(upright_rotation(self.up_axis), up_axis="z")
+
+    def moved(
+        self,
+        linear: np.ndarray,
+        shift: np.ndarray | None = None,
+        *,
+        up_axis: UpAxis | None = None,
+        points: np.ndarray | None = None,
+    ) -> Scene:
+        """The scene after every point p became ``linear p + shift``.
+
+        Normals follow by the inverse transpose and keep their lengths. Boxes follow as `boxes.moved_boxes` says:
+        exactly where angles and the up axis are kept. Cameras are adapted, so that the moved points still project on
+        their pixels; after a mirror or a scaling they are no longer rigid, and the scene no longer passes `validate`.
+
+        Args:
+            linear: (3, 3) float64, invertible.
+            shift: (3,) float64 metres; None for none.
+            up_axis: of the frame that the points are in now; None: as before.
+            points: (N, 3) float32, where they were moved already; None: they are moved in float64 and rounded.
+        """
+        shift = np.zeros(3) if shift is None else shift
+        if points is None:
+            points = self.points.astype(np.float64) @ linear.T
+            points = (points + shift if shift.any() else points).astype(np.float32)
+        inverse = np.eye(4)
+        inverse[:3, :3] = np.linalg.inv(linear)
+        inverse[:3, 3] = -inverse[:3, :3] @ shift
+        up = self.up_axis if up_axis is None else up_axis
         return replace(
             self,
-            points=self.points @ turn[:3, :3].T.astype(np.float32),
-            views=[replace(view, camera_from_points=view.camera_from_points @ turn.T) for view in self.views],
-            boxes=None,
-            box_labels=None,
-            up_axis="z",
+            points=points,
+            features=self._turned_features(inverse[:3, :3]),
+            views=[replace(view, camera_from_points=view.camera_from_points @ inverse) for view in self.views],
+            boxes=None if self.boxes is None else moved_boxes(self.boxes, linear, shift, self.up_axis, up),
+            up_axis=up,
         )
 
+    def _turned_features(self, inverse: np.ndarray) -> np.ndarray:
+        """The features after a map of the points whose linear part has this inverse (3, 3)."""
+        if self.normal_columns is None:
+            return self.features
+        columns = list(self.normal_columns)
+        features = self.features.copy()
+        features[:, columns] = turned_normals(self.features[:, columns], inverse)
+        return features
+
     def select(self, kept: np.ndarray) -> Scene:
-        """The scene with only the points that a boolean mask (N,) or an index array chooses."""
+        """The scene with only the points that a boolean mask (N,) or an index array chooses; with all its boxes."""
         return replace(
             self,
             points=self.points[kept],
@@ -271,34 +197,29 @@ class Scene:
             instances=None if self.instances is None else self.instances[kept],
         )
 
+    def cut(self, kept: np.ndarray) -> Scene:
+        """The scene with only the points of a region, as `select` has it, and only the boxes in which one of them lies.
 
-def _open_image(path: Path) -> Image.Image:
-    try:
-        return Image.open(path)
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: the image file is missing") from error
-    except Exception as error:  # UnidentifiedImageError, DecompressionBombError, SyntaxError of a broken header, …
-        raise DataError(f"{path}: the image cannot be decoded ({error})") from error
+        A box that reaches out of the region stays whole.
+        """
+        scene = self.select(kept)
+        if scene.boxes is None:
+            return scene
+        left = occupied(scene.boxes, scene.points, scene.up_axis)
+        labels = None if scene.box_labels is None else scene.box_labels[left]
+        return replace(scene, boxes=scene.boxes[left], box_labels=labels)
 
+    def with_features(self, columns: Sequence[int]) -> Scene:
+        """The scene with only these columns of its features, in this order.
 
-def _check_array(where: str, name: str, value: np.ndarray, shape: tuple[int, ...], dtype: type) -> None:
-    if not isinstance(value, np.ndarray) or value.shape != shape or value.dtype != dtype:
-        wanted = ", ".join("F" if n < 0 else str(n) for n in shape)
-        got = f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
-        raise DataError(f"{where}: {name} must be {np.dtype(dtype).name} ({wanted}), not {got}")
-    if value.dtype.kind == "f" and not np.isfinite(value).all():
-        rows = np.flatnonzero(~np.isfinite(value).reshape(len(value), -1).all(axis=1))
-        raise DataError(f"{where}: {name} has {len(rows)} rows with NaN or infinity, the first is row {rows[0]}")
-
-
-def _check_rigid(where: str, matrix: np.ndarray) -> None:
-    rotation = matrix[:3, :3]
-    if not np.array_equal(matrix[3], (0.0, 0.0, 0.0, 1.0)):
-        raise DataError(f"{where}: the last row of camera_from_points must be 0 0 0 1, not {matrix[3].tolist()}")
-    deviation = np.abs(rotation @ rotation.T - np.eye(3)).max()
-    if deviation > RIGID_TOLERANCE:
-        raise DataError(
-            f"{where}: the rotation of camera_from_points is not orthonormal (R Rᵀ differs from I by {deviation:.2g})"
-        )
-    if np.linalg.det(rotation) < 0:
-        raise DataError(f"{where}: the rotation of camera_from_points mirrors (its determinant is -1)")
+        Raises:
+            DataError: they are some but not all of a normal's, which could not turn with the points.
+        """
+        normal = self.normal_columns
+        if normal is not None and not set(normal).isdisjoint(columns):
+            if not set(normal) <= set(columns):
+                raise DataError(f"{self._where('features')}: of a normal, all three columns must be kept, or none")
+            normal = tuple(list(columns).index(column) for column in normal)  # type: ignore[assignment]
+        else:
+            normal = None
+        return replace(self, features=np.ascontiguousarray(self.features[:, list(columns)]), normal_columns=normal)

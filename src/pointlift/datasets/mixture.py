@@ -249,8 +249,7 @@ class Narrowed(Subset):
         self._columns = [list(scenes.feature_names).index(name) for name in feature_names]
 
     def __getitem__(self, index: int) -> Scene:  # type: ignore[override]
-        scene = super().__getitem__(index)
-        return replace(scene, features=np.ascontiguousarray(scene.features[:, self._columns]))
+        return super().__getitem__(index).with_features(self._columns)
 
     def prepare(self, progress: Progress | None = None) -> None:
         """Let the data set make what it makes on first use."""

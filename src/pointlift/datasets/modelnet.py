@@ -19,6 +19,7 @@ from pointlift.data.formats.mesh import read_off, sample_surface
 from pointlift.data.objects import StoredObject, StoredObjects
 from pointlift.data.options import at_least, one_of
 from pointlift.data.scene import Scene
+from pointlift.data.up import UpAxis
 from pointlift.errors import DataError
 from pointlift.options import DATA_ROOT
 from pointlift.registry import DATASETS
@@ -122,7 +123,7 @@ class ModelNet(StoredObjects):
             scene = self._scene(one, objects.read_hdf5(one.path, "data", one.row), normals, "y")
         return objects.thinned(scene, self.points, self.seed)
 
-    def _scene(self, one: StoredObject, points: np.ndarray, normals: np.ndarray | None, up_axis: str) -> Scene:
+    def _scene(self, one: StoredObject, points: np.ndarray, normals: np.ndarray | None, up_axis: UpAxis) -> Scene:
         return objects.object_scene(
             points,
             normals if self.normals else None,

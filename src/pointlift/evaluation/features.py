@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from pointlift.data.batch import Batch
 from pointlift.data.scene import Scene
+from pointlift.data.up import UpAxis, heights, horizontal_axes
 from pointlift.evaluation.base import Trial, each
 from pointlift.students import Student, evaluating
 
@@ -125,11 +126,9 @@ def raw_source_in_words(feature_names: tuple[str, ...]) -> dict[str, str]:
     }
 
 
-def _upright(points: Tensor, up_axis: str) -> tuple[Tensor, Tensor]:
+def _upright(points: Tensor, up_axis: UpAxis) -> tuple[Tensor, Tensor]:
     """Height (N,) along the up axis and the two horizontal coordinates (N, 2)."""
-    axis = "xyz".index(up_axis[-1])
-    height = -points[:, axis] if up_axis.startswith("-") else points[:, axis]
-    return height, points[:, [other for other in range(3) if other != axis]]
+    return heights(points, up_axis), points[:, sorted(horizontal_axes(up_axis))]
 
 
 def _column(upright: Tensor) -> Tensor:

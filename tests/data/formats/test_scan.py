@@ -203,3 +203,10 @@ def test_a_file_that_is_not_there_or_a_folder(tmp_path: Path) -> None:
     (tmp_path / "c.ply").mkdir()
     with pytest.raises(DataError, match=r"c.ply: the file cannot be read"):
         read_scan(str(tmp_path / "c.ply"))
+
+
+def test_normals_of_a_scan_are_known_as_such(tmp_path: Path) -> None:
+    values = np.concatenate([cloud(), cloud()[:, :3]], axis=1)
+    path = npy(tmp_path / "a.npy", values)
+    assert read_scan(path, ("intensity", "nx", "ny", "nz")).normal_columns == (1, 2, 3)
+    assert read_scan(path, ("intensity", "a", "b", "c")).normal_columns is None

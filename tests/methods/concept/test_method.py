@@ -265,6 +265,22 @@ def test_points_may_be_augmented_before_all_else() -> None:
     assert not torch.isnan(one.image.pixels).all()  # the camera turned along
 
 
+def test_normals_turn_with_the_points_of_a_sample() -> None:
+    """Of a ball, the normals before all is moved are the points; afterwards they still stand on the surface."""
+    rng = np.random.default_rng(0)
+    ball = rng.normal(size=(400, 3))
+    ball = (ball / np.linalg.norm(ball, axis=1, keepdims=True)).astype(np.float32)
+    scene = dataclasses.replace(Frames()[3], points=ball, features=ball, labels=None, normal_columns=(0, 1, 2))
+    method = concept(augmentation=PointAugmentation(drop_cuboid=0.0), target="none", reconstruction=1.0)
+    sample = method.sample(scene, np.random.default_rng(5)).scene
+    points, normals = sample.points.astype(float), sample.features.astype(float)
+    quadric = np.linalg.lstsq(np.c_[points**2, points], np.ones(len(points)), rcond=None)[0]  # an ellipsoid now
+    gradient = 2 * quadric[:3] * points + quadric[3:]
+    gradient /= np.linalg.norm(gradient, axis=1, keepdims=True)
+    np.testing.assert_allclose(normals, gradient * np.sign((gradient * normals).sum(axis=1))[:, None], atol=1e-3)
+    np.testing.assert_allclose(np.linalg.norm(normals, axis=1), 1, atol=1e-5)
+
+
 def test_a_cloud_that_its_image_does_not_see_gives_no_pairs() -> None:
     batch = ImagePatchBatch(torch.zeros(4, 3), torch.zeros(4, 2), torch.full((9, 2), torch.nan), [2, 2])
     rows, nearest = nearest_patches(batch, torch.tensor([[0, 1], [4, 5]]))

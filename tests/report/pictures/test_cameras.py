@@ -90,6 +90,10 @@ def test_points_may_be_in_another_frame(frame: str) -> None:
     usual = np.array([[10, 0, 0], [0, 3, 0], [0, 0, 1], [-5, -2, 1]], np.float32)
     own = Scene((usual @ turn[:3, :3]).astype(np.float32), usual[:, :1], views, up_axis=up_axis)
     np.testing.assert_array_equal(facing_forward(own).points, usual)
+    facing = facing_forward(replace(own, boxes=np.array([[*own.points[0], 1, 2, 3, 0.0]], np.float64)))
+    np.testing.assert_allclose(facing.boxes[0, :3], usual[0], atol=1e-6)  # boxes and cameras came along
+    for one, other in zip(facing.views, views, strict=True):
+        np.testing.assert_allclose(one.project(facing.points)[1], other.project(own.points)[1], atol=1e-6)
     blind = replace(own, views=[])
     np.testing.assert_array_equal(facing_forward(blind).points, blind.upright().points)
 

@@ -4,12 +4,13 @@ import io
 import numpy as np
 from PIL import Image
 
+from pointlift.data.up import UP_AXES
 from pointlift.report.pictures import raster
 from pointlift.report.pictures.raster import Frame
 
 
 def flat_frame(elevation: float = np.pi / 2) -> Frame:
-    return Frame((0, 1, 2), np.array([-10.0, -10.0]), np.array([10.0, 10.0]), 5.0, elevation)
+    return Frame("z", np.array([-10.0, -10.0]), np.array([10.0, 10.0]), 5.0, elevation)
 
 
 def test_forward_is_up_and_left_is_left() -> None:
@@ -32,7 +33,7 @@ def test_what_is_nearer_the_eye_is_drawn_last() -> None:
 
 def test_a_frame_holds_most_points_whatever_the_up_axis() -> None:
     points = np.random.default_rng(0).normal(0, 5, (1000, 3))
-    for axis in "xyz":
+    for axis in UP_AXES:
         frame = raster.frame_of(points, axis)
         plane = frame.plane(points)
         assert ((plane >= frame.low) & (plane <= frame.high)).all(axis=1).mean() > 0.95

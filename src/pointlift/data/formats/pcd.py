@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pointlift.data.formats.ply import ascii_table
+from pointlift.data.formats.text import ascii_table
 from pointlift.errors import DataError
 
 _KINDS = {"F": "f", "U": "u", "I": "i"}

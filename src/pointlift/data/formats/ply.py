@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pointlift.data.formats.text import ascii_table
 from pointlift.errors import DataError
 from pointlift.files import write_atomically
 
@@ -209,22 +210,3 @@ def _ascii(body: memoryview, before: list[_Element], vertex: _Element, form: str
     rows = [line for line in bytes(body).splitlines() if line.strip()][sum(element.count for element in before) :]
     table = ascii_table(rows, vertex.count, len(vertex.properties), path)
     return {name: table[:, column].astype(dtype[name]) for column, name in enumerate(dtype.names or ())}
-
-
-def ascii_table(rows: Sequence[bytes], count: int, columns: int, path: Path) -> np.ndarray:
-    """The first ``count`` rows of text as numbers (count, columns) float64; a `DataError` names a row that is wrong."""
-    if len(rows) < count:
-        raise DataError(
-            f"{path}: the file is truncated: its header promises {count} points, but {len(rows)} rows follow it"
-        )
-    table = np.empty((count, columns))
-    for number, row in enumerate(rows[:count]):
-        try:
-            words = row.split()
-            if len(words) != columns:
-                raise ValueError
-            table[number] = words
-        except ValueError as error:
-            text = row.decode("latin-1").strip()[:60]
-            raise DataError(f"{path}: row {number} is not {columns} numbers: {text}") from error
-    return table

@@ -1,21 +1,34 @@
-"""A scan of one's own, from a file: points and the features that a student needs, without images."""
+"""A scan of one's own, from a file: points and the features that a student needs, without images.
+
+This is the one door to files of clouds: a new kind is a module beside this one and a line in `READERS`.
+"""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from pointlift.data.formats.npy import parse_npy
 from pointlift.data.formats.pcd import parse_pcd
 from pointlift.data.formats.ply import parse_ply
+from pointlift.data.formats.rows import parse_kitti, parse_nuscenes
+from pointlift.data.normals import normal_columns
 from pointlift.data.scene import Scene
 from pointlift.errors import DataError
 from pointlift.files import read_bytes
 
-SUFFIXES = (".pcd.bin", ".bin", ".npy", ".ply", ".pcd")
-"""What is understood, the longest first where one ends another."""
+Columns = dict[str, np.ndarray]
+
+READERS: dict[str, Callable[[bytes, Path, Sequence[str]], Columns]] = {
+    ".pcd.bin": lambda data, path, _: parse_nuscenes(data, path),
+    ".bin": lambda data, path, _: parse_kitti(data, path),
+    ".npy": parse_npy,
+    ".ply": lambda data, path, _: parse_ply(data, path),
+    ".pcd": lambda data, path, _: parse_pcd(data, path),
+}
+"""What reads the columns of a file, by its suffix, the longest first where one ends another."""
 FARTHEST = 1e5
 """Metres; float32 still resolves a centimetre there, and no sensor sees as far."""
 _ALIASES = {
@@ -26,15 +39,13 @@ _ALIASES = {
 }
 _UNIT = tuple(_ALIASES)
 
-Columns = dict[str, np.ndarray]
-
 
 def suffix_of(path: Path) -> str:
     """The known suffix of a scan's name; a `DataError` lists the known ones if there is none."""
-    for suffix in SUFFIXES:
+    for suffix in READERS:
         if path.name.lower().endswith(suffix):
             return suffix
-    raise DataError(f"{path}: a scan must be one of {', '.join(sorted(SUFFIXES))}, not '{path.suffix}'")
+    raise DataError(f"{path}: a scan must be one of {', '.join(sorted(READERS))}, not '{path.suffix}'")
 
 
 def read_scan(path: Path | str, feature_names: Sequence[str] = (), *, intensity_scale: float | None = None) -> Scene:
@@ -71,7 +82,7 @@ def read_scan(path: Path | str, feature_names: Sequence[str] = (), *, intensity_
         raise DataError(f"intensity_scale is {intensity_scale:g}; it must be above 0")
     if intensity_scale is None and suffix == ".pcd.bin":
         intensity_scale = 255.0
-    columns = _PARSERS[suffix](data, path, tuple(feature_names))
+    columns = READERS[suffix](data, path, feature_names)
     needed = ("x", "y", "z", *feature_names)
     chosen = [_feature(_column(columns, name, needed, path), name, intensity_scale) for name in needed]
     with np.errstate(over="ignore"):  # becomes infinity, which is refused by its row
@@ -80,6 +91,7 @@ def read_scan(path: Path | str, feature_names: Sequence[str] = (), *, intensity_
         points=table[:, :3].copy(),
         features=table[:, 3:].copy(),
         id=path.name[: -len(suffix)],
+        normal_columns=normal_columns(feature_names),
         files={"points": path, "features": path},
     ).validate()
     _check_ranges(scene, feature_names, path)
@@ -121,56 +133,3 @@ def _check_ranges(scene: Scene, feature_names: Sequence[str], path: Path) -> Non
                 f"{path}: {name} must lie in [0, 1], but goes from {values.min():g} to {values.max():g} (first in row "
                 f"{wrong[0]}); {hint} by 255 if it has 8 bits"
             )
-
-
-def _kitti(data: bytes, path: Path, feature_names: tuple[str, ...]) -> Columns:
-    return _rows(data, path, ("x", "y", "z", "intensity"), other=("nuScenes' five are read from names in .pcd.bin", 20))
-
-
-def _nuscenes(data: bytes, path: Path, feature_names: tuple[str, ...]) -> Columns:
-    return _rows(data, path, ("x", "y", "z", "intensity", "ring"), other=("KITTI's four are read from .bin", 16))
-
-
-def _rows(data: bytes, path: Path, names: tuple[str, ...], other: tuple[str, int]) -> Columns:
-    width = 4 * len(names)
-    if len(data) % width:
-        hint = f"; {other[0]}" if len(data) % other[1] == 0 else ""
-        raise DataError(
-            f"{path}: the scan is truncated or has other columns: {len(data)} bytes are not a multiple of {width} "
-            f"({', '.join(names)} as float32){hint}"
-        )
-    table = np.frombuffer(data, "<f4").reshape(-1, len(names))
-    return {name: table[:, column] for column, name in enumerate(names)}
-
-
-def _array(data: bytes, path: Path, feature_names: tuple[str, ...]) -> Columns:
-    try:
-        table = np.load(io.BytesIO(data), allow_pickle=False)
-    except (ValueError, EOFError, OSError, MemoryError) as error:
-        raise DataError(f"{path}: the array cannot be read, or is a pickle, which is never loaded ({error})") from error
-    needed = ("x", "y", "z", *feature_names)
-    if not isinstance(table, np.ndarray) or table.dtype.kind not in "fiu":
-        raise DataError(f"{path}: the file must hold one array of numbers (N, {len(needed)})")
-    if table.ndim != 2 or table.shape[1] != len(needed):
-        raise DataError(
-            f"{path}: the student needs an array (N, {len(needed)}) of {', '.join(needed)}, but the file has "
-            f"{table.shape}"
-        )
-    return {name: table[:, column] for column, name in enumerate(needed)}
-
-
-def _ply(data: bytes, path: Path, feature_names: tuple[str, ...]) -> Columns:
-    return parse_ply(data, path)
-
-
-def _pcd(data: bytes, path: Path, feature_names: tuple[str, ...]) -> Columns:
-    return parse_pcd(data, path)
-
-
-_PARSERS: dict[str, Callable[[bytes, Path, tuple[str, ...]], Columns]] = {
-    ".bin": _kitti,
-    ".pcd.bin": _nuscenes,
-    ".npy": _array,
-    ".ply": _ply,
-    ".pcd": _pcd,
-}

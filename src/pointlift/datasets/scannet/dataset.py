@@ -20,6 +20,7 @@ from pointlift.data import camera
 from pointlift.data.dataset import Dataset, LabelKind
 from pointlift.data.formats import rgbd
 from pointlift.data.formats.depth_images import DepthCode
+from pointlift.data.normals import normal_columns
 from pointlift.data.scene import Scene, View
 from pointlift.datasets.scannet import annotation, classes, mesh
 from pointlift.datasets.scannet.frames import Frames, open_frames, usable
@@ -196,6 +197,7 @@ class ScanNet(Dataset):
             features[:, 3:] = features[:, 3:] @ upright[:3, :3].T
         files = {"points": path, "features": path}
         scene = Scene(points.astype(np.float32), features.astype(np.float32), id=scan.name, up_axis="z", files=files)
+        scene.normal_columns = normal_columns(self.feature_names)
         self._annotate(scene, scan)
         if self._views:
             scene.views = self._scene_views(scan, upright)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from pointlift.data.batch import Batch
-from pointlift.data.clouds import random_rows, to_unit_sphere
+from pointlift.data.clouds import onto_unit_sphere, random_rows
 from pointlift.data.scene import Scene
 from pointlift.evaluation.base import Trial, each, require
 from pointlift.evaluation.protocol import described, settings_of
@@ -114,8 +115,7 @@ class _Clouds:
             self.encoder.require_points(scene.id, len(scene))
             own = rng or np.random.default_rng([self.trial.seed, zlib.crc32(scene.id.encode())])
             chosen = scene.select(random_rows(len(scene), self.points, own))
-            chosen.points, chosen.views = to_unit_sphere(chosen.points)[0], []
-            moved.append(chosen)
+            moved.append(onto_unit_sphere(replace(chosen, views=[])))
             orders.append(torch.from_numpy(own.permutation(self.encoder.groups)))
         batch = Batch.from_scenes(moved).to(self.trial.device)
         visible, hidden = split_patches(torch.stack(orders).to(self.trial.device), self.hidden_share)

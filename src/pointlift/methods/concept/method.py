@@ -19,7 +19,7 @@ from torch import Tensor
 
 from pointlift.data.augmentation import PointAugmentation, augment_points
 from pointlift.data.batch import Batch
-from pointlift.data.clouds import farthest_rows, random_rows, scale_and_translate, to_unit_sphere
+from pointlift.data.clouds import farthest_rows, onto_unit_sphere, random_rows, scale_and_translate
 from pointlift.data.crops import Crop, crop_scene, draw_crop
 from pointlift.data.dataset import Dataset
 from pointlift.data.scene import Pairs, Scene, View
@@ -217,9 +217,9 @@ class Concept(Method):
         cloud = scene.select(self.chosen(scene, rng))
         if view is not None and self.target == "patches":
             image = image_patches(view, self.pixel_features.dense(view), cloud.points, self.min_depth)
-        moved = scale_and_translate(to_unit_sphere(cloud.points)[0], rng, self.scale, self.shift)
+        moved = scale_and_translate(onto_unit_sphere(replace(cloud, views=[])), rng, self.scale, self.shift)
         order = torch.from_numpy(rng.permutation(self.student.groups))
-        return Sample(replace(cloud, points=moved, views=[]), target, image, order)
+        return Sample(moved, target, image, order)
 
     def _cropped(self, scene: Scene, view: View, rng: np.random.Generator) -> tuple[Scene, Crop | None]:
         """The points that a random crop of the view sees, and the crop; all points and None for the whole image."""
@@ -283,7 +283,7 @@ class Concept(Method):
     def clouds(self, scenes: Sequence[Scene]) -> Batch:
         """Scenes as they are evaluated: points drawn by the scene's id, in the unit sphere, otherwise unmoved."""
         chosen = [scene.select(self.drawn(scene)) for scene in scenes]
-        return Batch.from_scenes([replace(one, points=to_unit_sphere(one.points)[0], views=[]) for one in chosen])
+        return Batch.from_scenes([onto_unit_sphere(replace(one, views=[])) for one in chosen])
 
     def predict(self, scenes: Sequence[Scene]) -> Tensor:
         """The token sets (B, T, D) that the network expects of scenes, in the teacher's units, on the CPU.

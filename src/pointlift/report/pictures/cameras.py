@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 from torch import Tensor, from_numpy
 
 from pointlift.data.scene import Pairs, Scene, View
+from pointlift.data.up import UpAxis, horizontal_axes, up_vector
 from pointlift.evaluation.sampling import spread
 from pointlift.report.pictures import raster
 from pointlift.report.pictures.colors import FeatureColors
@@ -77,7 +78,7 @@ def camera_pictures(stage: Stage, scene: Scene, colors: FeatureColors, outputs: 
     return pictures
 
 
-def arranged(views: Sequence[View], up_axis: str = "z") -> list[list[View]]:
+def arranged(views: Sequence[View], up_axis: UpAxis = "z") -> list[list[View]]:
     """Views in rows as they stand on a car: those that look ahead or aside above those that look back.
 
     Each row goes from the left side of the car to its right.
@@ -103,22 +104,21 @@ def facing_forward(scene: Scene) -> Scene:
     scene = scene.upright()
     if not scene.views:
         return scene
-    forward, left, _ = raster.frame_of(scene.points, scene.up_axis).axes
+    forward, left = horizontal_axes(scene.up_axis)
     ahead, _ = _directions(scene.views, scene.up_axis)
     quarters = round(float(np.arctan2(ahead[left], ahead[forward])) / (np.pi / 2))
     cos, sin = [(1, 0), (0, 1), (-1, 0), (0, -1)][quarters % 4]
-    points = scene.points.copy()
-    points[:, forward] = cos * scene.points[:, forward] + sin * scene.points[:, left]
-    points[:, left] = cos * scene.points[:, left] - sin * scene.points[:, forward]
-    return replace(scene, points=points)
+    back = np.eye(3)  # exact, which the cosine of a right angle is not
+    back[[forward, forward, left, left], [forward, left, forward, left]] = cos, sin, -sin, cos
+    return scene.moved(back)
 
 
-def _directions(views: Sequence[View], up_axis: str) -> tuple[np.ndarray, np.ndarray]:
+def _directions(views: Sequence[View], up_axis: UpAxis) -> tuple[np.ndarray, np.ndarray]:
     """Forward and leftward (3,) in the points' frame: ahead is where the front camera looks, or else the first."""
     front = [
         view for view in views if "front" in view.name.lower() and not view.name.lower().endswith(("left", "right"))
     ]
-    up = np.eye(3)["xyz".index(up_axis[-1])] * (-1 if up_axis.startswith("-") else 1)
+    up = up_vector(up_axis)
     axis = (front or list(views))[0].camera_from_points[2, :3]
     level = axis - (axis @ up) * up
     if np.linalg.norm(level) < 1e-3:  # it looks straight up or down

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from pointlift.data.scene import Scene
+from pointlift.data.up import heights
 from pointlift.report.pictures import raster
 from pointlift.report.pictures.cameras import facing_forward, seen_by
 from pointlift.report.pictures.colors import readable
@@ -77,7 +78,7 @@ class Drawing:
         if set(RED_GREEN_BLUE) <= set(names):
             colors = self.scene.features[:, [names.index(name) for name in RED_GREEN_BLUE]]
         else:
-            height = self.scene.points[:, "xyz".index(self.scene.up_axis)]
+            height = heights(self.scene.points, self.scene.up_axis)
             low, high = np.percentile(height, (1, 99))
             share = np.clip((height - low) / max(high - low, 1e-6), 0, 1)
             colors = np.repeat(0.4 + 0.35 * share[:, None], 3, axis=1)

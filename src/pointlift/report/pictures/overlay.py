@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator, ScalarFormatter
 
-from pointlift.data.augmentation import horizontal_axes
 from pointlift.data.scene import Pairs, Scene, View
+from pointlift.data.up import heights, horizontal_axes
 
 IGNORED_COLOR = (0.62, 0.62, 0.62)
 _INCHES, _DPI = 12.0, 140
@@ -89,7 +89,7 @@ def save_birds_eye(path: Path, scene: Scene, names: Sequence[str], palette: np.n
     """Write a PNG of the scene from above, coloured by class (by height without labels), with what the views see."""
     a, b = horizontal_axes(scene.up_axis)
     ground = scene.points[:, [a, b]]
-    up = scene.points[:, 3 - a - b] * (-1 if scene.up_axis.startswith("-") else 1)
+    up = heights(scene.points, scene.up_axis)
     figure = Figure(figsize=(9.5, 8.0), dpi=_DPI, layout="constrained")
     axes = figure.add_subplot()
     upward = np.argsort(up)  # what is on top is drawn last

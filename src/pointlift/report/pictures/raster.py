@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from pointlift.data.up import UpAxis, heights, horizontal_axes
+
 ELEVATION = np.deg2rad(52.0)
 """Angle above the horizon from which clouds are seen: steep enough for a map, flat enough for things to stand up."""
 
@@ -28,13 +30,13 @@ class Frame:
     """A bird's-eye picture's window: an orthographic camera behind and above, looking forward.
 
     Attributes:
-        axes: indices of the forward, the leftward and the upward axis.
+        up_axis: of the points; forward and leftward are its `horizontal_axes`.
         low, high: (2,) corners of the window in metres, to the right and upwards in the picture.
         scale: pixels per metre.
         elevation: radians above the horizon.
     """
 
-    axes: tuple[int, int, int]
+    up_axis: UpAxis
     low: np.ndarray
     high: np.ndarray
     scale: float
@@ -48,29 +50,28 @@ class Frame:
 
     def plane(self, points: np.ndarray) -> np.ndarray:
         """Metres to the right and upwards (N, 2) in the picture's plane, of points (N, 3)."""
-        return _plane(points, self.axes, self.elevation)
+        return _plane(points, self.up_axis, self.elevation)
 
     def nearness(self, points: np.ndarray) -> np.ndarray:
         """Position (N,) along the line of sight, nearer is larger."""
-        forward, _, up = self.axes
-        return np.sin(self.elevation) * points[:, up] - np.cos(self.elevation) * points[:, forward]
+        forward, _ = horizontal_axes(self.up_axis)
+        return np.sin(self.elevation) * heights(points, self.up_axis) - np.cos(self.elevation) * points[:, forward]
 
 
-def _plane(points: np.ndarray, axes: tuple[int, int, int], elevation: float) -> np.ndarray:
-    forward, left, up = axes
-    upward = np.sin(elevation) * points[:, forward] + np.cos(elevation) * points[:, up]
+def _plane(points: np.ndarray, up_axis: UpAxis, elevation: float) -> np.ndarray:
+    forward, left = horizontal_axes(up_axis)
+    upward = np.sin(elevation) * points[:, forward] + np.cos(elevation) * heights(points, up_axis)
     return np.stack([-points[:, left], upward], axis=1)
 
 
-def frame_of(points: np.ndarray, up_axis: str, width: int = 860, reach: float = 30.0) -> Frame:
+def frame_of(points: np.ndarray, up_axis: UpAxis, width: int = 860, reach: float = 30.0) -> Frame:
     """The window that shows most of a cloud (N, 3): at most ``reach`` metres to each side of its middle."""
-    axes = {"x": (1, 2, 0), "y": (2, 0, 1), "z": (0, 1, 2)}[up_axis]
-    plane = _plane(points, axes, ELEVATION)
+    plane = _plane(points, up_axis, ELEVATION)
     middle = np.median(plane, axis=0)
     low, high = np.percentile(plane, 0.5, axis=0), np.percentile(plane, 99.5, axis=0)
     low, high = np.maximum(low, middle - reach), np.minimum(high, middle + reach)
     high = np.maximum(high, low + 1e-3)
-    return Frame(axes, low, high, width / float(high[0] - low[0]))
+    return Frame(up_axis, low, high, width / float(high[0] - low[0]))
 
 
 def close_up(frame: Frame, points: np.ndarray, width: int = 320, least: float = 8.0) -> Frame:
@@ -78,7 +79,7 @@ def close_up(frame: Frame, points: np.ndarray, width: int = 320, least: float = 
     plane = frame.plane(points)
     middle = (plane.min(axis=0) + plane.max(axis=0)) / 2
     half = max(least / 2, 0.75 * float((plane.max(axis=0) - plane.min(axis=0)).max()))
-    return Frame(frame.axes, middle - half, middle + half, width / (2 * half), frame.elevation)
+    return Frame(frame.up_axis, middle - half, middle + half, width / (2 * half), frame.elevation)
 
 
 def dot_radius(frame: Frame, points: int) -> float:

@@ -1,0 +1,122 @@
+"""View: one image and the camera that took it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from pointlift.data import camera
+from pointlift.data.arrays import check_array
+from pointlift.errors import DataError
+
+RIGID_TOLERANCE = 1e-3  # calibration files print rotations to as few as four digits
+
+
+@dataclass(eq=False)
+class View:
+    """One image of a Scene and the camera that took it.
+
+    Args:
+        name: of the camera, unique in its scene.
+        intrinsics: K (3, 3) float64 of the image as stored.
+        camera_from_points: (4, 4) float64, from the frame of the points to the camera's (x right, y down, z forward);
+            contains ego-motion between the two timestamps and any offset of the projection matrix.
+        source: the image file, decoded on demand, or the image itself, uint8 (H, W, 3) RGB.
+        depth: the depth image that belongs to it, if there is one.
+    """
+
+    name: str
+    intrinsics: np.ndarray
+    camera_from_points: np.ndarray
+    source: Path | np.ndarray
+    depth: Path | np.ndarray | None = None
+
+    @property
+    def path(self) -> Path | None:
+        """The image file, or None for an image that was given as an array."""
+        return None if isinstance(self.source, np.ndarray) else Path(self.source)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the image; of a file only the header is read."""
+        if isinstance(self.source, np.ndarray):
+            return self.source.shape[0], self.source.shape[1]
+        with _open_image(self.source) as image:
+            return image.height, image.width
+
+    @property
+    def image(self) -> np.ndarray:
+        """The image (H, W, 3) uint8 RGB as stored: an orientation tag is ignored, as calibrations ignore it."""
+        if isinstance(self.source, np.ndarray):
+            return self.source
+        with _open_image(self.source) as image:
+            if image.mode.startswith(("I", "F")):
+                raise DataError(f"{self.source}: the image has more than 8 bits per channel (mode {image.mode})")
+            try:
+                return np.array(image.convert("RGB"))
+            except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, zlib.error, …
+                raise DataError(f"{self.source}: the image cannot be decoded ({error})") from error
+
+    def project(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Pixels (N, 2) float64 (NaN behind the camera) and depth (N,) float64 of points (N, 3)."""
+        return camera.project(points, self.intrinsics, self.camera_from_points)
+
+    def validate(self, where: str = "view") -> None:
+        """Raise a `DataError` that begins with ``where`` unless the camera is one that can have taken the image.
+
+        An image file that is absent is not an error until the image is needed.
+        """
+        where = f"{where}: view '{self.name}'"
+        check_array(where, "intrinsics", self.intrinsics, (3, 3), np.float64)
+        check_array(where, "camera_from_points", self.camera_from_points, (4, 4), np.float64)
+        self._validate_intrinsics(where)
+        _check_rigid(where, self.camera_from_points)
+        if isinstance(self.source, np.ndarray) and (self.source.dtype != np.uint8 or self.source.shape[2:] != (3,)):
+            raise DataError(f"{where}: the image must be uint8 (H, W, 3), not {self.source.dtype} {self.source.shape}")
+        if self.path is None or self.path.exists():
+            self._validate_size(where)
+
+    def _validate_intrinsics(self, where: str) -> None:
+        K = self.intrinsics
+        if not np.array_equal(K[2], (0.0, 0.0, 1.0)):
+            raise DataError(f"{where}: the last row of the intrinsics must be 0 0 1, not {K[2].tolist()}")
+        if K[0, 0] <= 0 or K[1, 1] <= 0:
+            raise DataError(f"{where}: the focal lengths must be positive, not {K[0, 0]:g} and {K[1, 1]:g}")
+        if np.linalg.det(K) <= 1e-9 * K[0, 0] * K[1, 1]:
+            raise DataError(f"{where}: the intrinsics are singular: {K.tolist()}")
+
+    def _validate_size(self, where: str) -> None:
+        # Cropped images can have their principal point outside, but not by a whole image: that is another camera's K,
+        # K of another resolution, or rows swapped with columns.
+        height, width = self.size
+        cx, cy = self.intrinsics[:2, 2]
+        if not (-width <= cx <= 2 * width and -height <= cy <= 2 * height):
+            raise DataError(
+                f"{where}: the principal point ({cx:.1f}, {cy:.1f}) does not belong to an image of "
+                f"{width} x {height} pixels{f' ({self.path})' if self.path else ''}"
+            )
+
+
+def _open_image(path: Path) -> Image.Image:
+    try:
+        return Image.open(path)
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: the image file is missing") from error
+    except Exception as error:  # UnidentifiedImageError, DecompressionBombError, SyntaxError of a broken header, …
+        raise DataError(f"{path}: the image cannot be decoded ({error})") from error
+
+
+def _check_rigid(where: str, matrix: np.ndarray) -> None:
+    rotation = matrix[:3, :3]
+    if not np.array_equal(matrix[3], (0.0, 0.0, 0.0, 1.0)):
+        raise DataError(f"{where}: the last row of camera_from_points must be 0 0 0 1, not {matrix[3].tolist()}")
+    deviation = np.abs(rotation @ rotation.T - np.eye(3)).max()
+    if deviation > RIGID_TOLERANCE:
+        raise DataError(
+            f"{where}: the rotation of camera_from_points is not orthonormal (R Rᵀ differs from I by {deviation:.2g})"
+        )
+    if np.linalg.det(rotation) < 0:
+        raise DataError(f"{where}: the rotation of camera_from_points mirrors (its determinant is -1)")
