@@ -160,7 +160,7 @@ def _explanation(first: Any, key: str, model: type[BaseModel], what: str) -> str
 
 def _model_at(model: type[BaseModel], path: Sequence[Any]) -> type[BaseModel] | None:
     """The model within ``model`` at a path of keys."""
-    for part in path:
+    for part in (part for part in path if not isinstance(part, int)):  # a number is a place in a list
         field = model.model_fields.get(part)
         options = () if field is None else _alternatives(field.annotation)
         inner = next((one for one in options if isinstance(one, type) and issubclass(one, BaseModel)), None)

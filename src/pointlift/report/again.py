@@ -11,13 +11,12 @@ from pointlift import recipe as recipes
 from pointlift.errors import PointliftError
 from pointlift.evaluation.naming import USUAL_SPLIT
 from pointlift.options import Place, marked
-from pointlift.recipe import Recipe
+from pointlift.recipe import Recipe, flat, portable
 from pointlift.registry import DATASETS
 from pointlift.report.grouping import recipe_values
-from pointlift.report.portable import portable
 from pointlift.report.results import as_yaml
 from pointlift.report.summary import Group, Measured
-from pointlift.run import Run, flat
+from pointlift.run import Run
 from pointlift.tasks.base import DEFAULT
 
 

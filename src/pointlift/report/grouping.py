@@ -9,10 +9,10 @@ from typing import Any
 from pointlift.errors import CheckpointError
 from pointlift.evaluation.result import Result, Row
 from pointlift.options import controls
-from pointlift.report.portable import portable
+from pointlift.recipe import flat, portable
 from pointlift.report.results import results_of, spoken
 from pointlift.report.summary import Contestant, Group, Measured, Statistic, Summary, statistic
-from pointlift.run import Run, flat
+from pointlift.run import Run
 from pointlift.train import checkpoint
 
 

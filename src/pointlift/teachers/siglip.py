@@ -50,13 +50,8 @@ class SigLIP(ImageTextTeacher):
     def __init__(
         self,
         *,
-<<<<<<< HEAD
-        source: str = "google/siglip2-base-patch16-224",
-        random: Annotated[bool, RANDOM_TEACHER] = False,
-=======
         source: Annotated[str, TEACHER_SOURCE] = "google/siglip2-base-patch16-224",
-        random: bool = False,
->>>>>>> wip
+        random: Annotated[bool, RANDOM_TEACHER] = False,
         random_seed: Annotated[int, Field(ge=0)] = 0,
         download: Annotated[bool, LOCAL] = False,
     ) -> None:
