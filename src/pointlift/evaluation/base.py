@@ -38,9 +38,18 @@ them. ``tokens``: a method that trained token sets. ``patches``: a student of pa
 
 
 def check_protocol(part: Part) -> None:
-    """A `ValueError` unless the protocol declares what it needs."""
-    if set(part.declared) != {"needs"} or not set(part.declared["needs"]) <= set(get_args(Need)):
-        raise ValueError(f"the protocol '{part.name}' must declare its needs, some of: {', '.join(get_args(Need))}")
+    """A `ValueError` unless the protocol declares what it needs, and beside that only what reports know.
+
+    ``reads`` is how it reads features out, in words that follow "is read out", such as ``by text prompts alone``. For
+    protocols that find classes of points without training on points, ``classifier`` is a function ``(trial, *,
+    settings of its own) -> Classify`` by which pictures get the classes that the scores are of.
+    """
+    extra = set(part.declared) - {"needs", "reads", "classifier"}
+    if extra or "needs" not in part.declared or not set(part.declared["needs"]) <= set(get_args(Need)):
+        raise ValueError(
+            f"the protocol '{part.name}' must declare its needs, some of: {', '.join(get_args(Need))}; and may declare "
+            "reads and classifier"
+        )
 
 
 @dataclass

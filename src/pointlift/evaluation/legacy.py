@@ -74,7 +74,7 @@ _COLUMNS = {
 _DECIDES = {"structure": ("relational_gap",), "retrieval": ("recall_1",), "reconstruction": ("trained", "untrained")}
 _DETAILS = ("curve", "recall")
 """What metrics of then held beside single values."""
-_RUN = ("recipe", "seed", "checkpoint", "split", "test_data", "options")
+_RUN = ("recipe", "seed", "checkpoint", "split", "test_data", "options", "evaluation_seed")
 _SETTINGS = ("prompts", "templates", "ensemble", "min_depth", "occlusion", "samples_per_class", "classes", "seed")
 """Keys of the protocol block of then that were meant for machines too."""
 

@@ -11,7 +11,8 @@ from urllib.parse import quote
 
 import yaml
 
-USUAL_TASK = "segmentation"
+from pointlift.tasks.base import DEFAULT
+
 USUAL_SPLIT = "val"
 """What a run is measured on if nothing else is said; names do not mention it."""
 _LONGEST = 120
@@ -28,7 +29,7 @@ def result_name(protocol: str, task: str | None, run: Mapping[str, Any]) -> str:
         task: registered name of the task; None if the protocol runs on none.
         run: of a `Result`; of it ``split``, ``label_data`` and ``test_data`` matter, each as usual where it is absent.
     """
-    first = protocol if task in (None, USUAL_TASK) else f"{protocol}+{task}"
+    first = protocol if task in (None, DEFAULT) else f"{protocol}+{task}"
     items: dict[str, Any] = {}
     if run.get("split", USUAL_SPLIT) != USUAL_SPLIT:
         items["split"] = run["split"]

@@ -16,14 +16,26 @@ from pointlift.evaluation.base import PixelFeatures, Trial, each, require
 from pointlift.evaluation.features import random_network
 from pointlift.evaluation.labels import majority_class
 from pointlift.evaluation.protocol import absent_classes, describe_data, settings_with_labels
-from pointlift.evaluation.prototypes import nearest, prototype_metrics, prototype_result, require_width
+from pointlift.evaluation.prototypes import Classify, nearest, prototype_metrics, prototype_result, require_width
 from pointlift.evaluation.result import Result
 from pointlift.evaluation.sampling import Shortlist, generator, spread
 from pointlift.evaluation.visibility import Visibility
 from pointlift.registry import PROTOCOLS
 
 
-@PROTOCOLS.register("exemplar", needs=("labels", "point classes", "point features", "teacher"))
+def classifier(trial: Trial, *, samples_per_class: int | None, min_depth: float, occlusion: float | None) -> Classify:
+    """Features to classes as a result with these settings has them."""
+    visibility = Visibility(min_depth, occlusion)
+    prototypes, _ = class_prototypes(trial, trial.pixel_features(), samples_per_class, visibility)
+    return partial(nearest, prototypes=prototypes)
+
+
+@PROTOCOLS.register(
+    "exemplar",
+    needs=("labels", "point classes", "point features", "teacher"),
+    reads="by labelled pixels of the training images",
+    classifier=classifier,
+)
 def exemplar(
     trial: Trial,
     *,

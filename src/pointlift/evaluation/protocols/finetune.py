@@ -66,7 +66,7 @@ COLUMNS = (Column("best_step", "best step", "steps"), Column("plateaued", "plate
 """Beside those of the task's metric."""
 
 
-@PROTOCOLS.register("finetune", needs=("labels",))
+@PROTOCOLS.register("finetune", needs=("labels",), reads="by fine-tuning on labels")
 def finetune(
     trial: Trial,
     *,

@@ -34,7 +34,7 @@ Sources = dict[str, tuple[Source, int | None]]
 """What is probed, by name: the features, and the width of the probe's hidden layer."""
 
 
-@PROTOCOLS.register("linear-probe", needs=("labels", "row classes"))
+@PROTOCOLS.register("linear-probe", needs=("labels", "row classes"), reads="by a linear classifier on frozen features")
 def linear_probe(
     trial: Trial,
     *,

@@ -16,7 +16,7 @@ from pointlift.evaluation.features import random_network
 from pointlift.evaluation.labels import count_labels, majority_class
 from pointlift.evaluation.prompts import checked_templates, class_prompts, embed_names, text_encoder
 from pointlift.evaluation.protocol import describe_data, settings_with_labels
-from pointlift.evaluation.prototypes import nearest, prototype_metrics, prototype_result, require_width
+from pointlift.evaluation.prototypes import Classify, nearest, prototype_metrics, prototype_result, require_width
 from pointlift.evaluation.result import Result
 from pointlift.evaluation.sampling import spread
 from pointlift.evaluation.visibility import Visibility
@@ -25,7 +25,20 @@ from pointlift.registry import PROTOCOLS
 Ensemble = Literal["mean", "max"]
 
 
-@PROTOCOLS.register("zero-shot", needs=("labels", "point classes", "point features", "teacher", "text"))
+def classifier(
+    trial: Trial, *, prompts: Mapping[str, Sequence[str]], templates: Sequence[str], ensemble: Ensemble
+) -> Classify:
+    """Features to classes as a result with these settings has them."""
+    embeddings, classes = class_embeddings(trial, prompts, templates, ensemble)
+    return partial(best_class, embeddings=embeddings, classes=classes)
+
+
+@PROTOCOLS.register(
+    "zero-shot",
+    needs=("labels", "point classes", "point features", "teacher", "text"),
+    reads="by text prompts alone",
+    classifier=classifier,
+)
 def zero_shot(
     trial: Trial,
     *,
