@@ -153,7 +153,10 @@ def measure(way: str, root: Path) -> dict[str, float]:
 
 def run_way(way: str, root: Path) -> None:
     ways = {"pointlift": lambda: open_pointlift(root, 1), "sweeps": lambda: open_pointlift(root, 10)}
-    ways |= {"json": lambda: open_json(root), "import": lambda: int(bool(__import__("pointlift.datasets.nuscenes.dataset")))}
+    ways |= {
+        "json": lambda: open_json(root),
+        "import": lambda: int(bool(__import__("pointlift.datasets.nuscenes.dataset"))),
+    }
     if way in ("pointlift", "sweeps"):
         __import__("pointlift.datasets.nuscenes.dataset")  # its time is printed beside, as "import"
     start, processor = time.perf_counter(), time.process_time()

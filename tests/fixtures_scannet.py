@@ -69,6 +69,21 @@ def write_sequence(folder: Path, frames: int, registered: bool = True) -> Path:
     return folder
 
 
+def write_mosd(root: Path, frames: int = 12) -> Path:
+    """Frames with label images, without poses, in the layout of mOSD."""
+    for part in ("rgb", "depth", "label"):
+        (root / part).mkdir(parents=True)
+    for number in range(frames):
+        raw, color = frame(number, registered=True)
+        labels = np.zeros(raw.shape, np.uint8)
+        labels[8:], labels[10:14, 4:9], labels[10:14, 9:12], labels[18:, 20:] = 2, 20, 21, 33
+        Image.fromarray(color).save(root / "rgb" / f"learn{number}.png")
+        Image.fromarray((raw * 5).astype(np.uint16)).save(root / "depth" / f"learn{number}.png")
+        Image.fromarray(labels).save(root / "label" / f"learn{number}.png")
+    np.savetxt(root / "camera-intrinsics.txt", DEPTH_K)
+    return root
+
+
 def square(matrix: np.ndarray) -> np.ndarray:
     """4 x 4, as ScanNet writes intrinsics."""
     result = np.eye(4)

@@ -3,7 +3,6 @@ from __future__ import annotations
 import shutil
 import sys
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,54 +12,12 @@ from pointlift.data.formats.mesh import read_off
 from pointlift.datasets.modelnet import MODELNET10, MODELNET40, RELEASES, ModelNet
 from pointlift.errors import DataError, RecipeError
 from pointlift.registry import DATASETS
+from tests.fixtures_objects import write_modelnet_hdf5 as write_hdf5
+from tests.fixtures_objects import write_modelnet_off as write_off
+from tests.fixtures_objects import write_modelnet_txt as write_txt
 
 ModelNet40 = partial(ModelNet, release="modelnet40")
 ModelNet10 = partial(ModelNet, release="modelnet10")
-WEDGE = "4 4 0\n0 0 0\n1 0 0\n0 2 0\n0 0 3\n3 0 2 1\n3 0 1 3\n3 0 3 2\n3 1 2 3\n"
-
-
-def write_off(root: Path, train: int = 12, test: int = 2, classes: tuple[str, ...] = ("bed", "chair")) -> Path:
-    for name in classes:
-        for number in range(train + test):
-            part = "train" if number < train else "test"
-            path = root / name / part / f"{name}_{number + 1:04d}.off"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(("OFF" if number % 2 else "OFF\n") + WEDGE)
-    return root
-
-
-def write_txt(root: Path, names: tuple[str, ...] = ("airplane_0001", "night_stand_0002", "chair_0011")) -> Path:
-    rng = np.random.default_rng(0)
-    root.mkdir(parents=True, exist_ok=True)
-    for name in names:
-        folder = root / name.rsplit("_", 1)[0]
-        folder.mkdir(exist_ok=True)
-        rows = [",".join(f"{value:.6f}" for value in row) for row in rng.uniform(-1, 1, (20, 6))]
-        (folder / f"{name}.txt").write_text("\n".join(rows) + "\n")
-    (root / "modelnet40_train.txt").write_text("\n".join(names[:-1]) + "\n")
-    (root / "modelnet40_test.txt").write_text(names[-1] + "\n")
-    (root / "modelnet10_train.txt").write_text("night_stand_0002\n")
-    return root
-
-
-def write_hdf5(root: Path, keys: tuple[str, ...] = ("data", "label", "normal"), label: int = 39) -> Path:
-    h5py = pytest.importorskip("h5py")
-    rng = np.random.default_rng(1)
-    root.mkdir(parents=True, exist_ok=True)
-    (root / "shape_names.txt").write_text("\n".join(MODELNET40) + "\n")
-    for part, counts in (("train", (11, 3)), ("test", (2,))):
-        names = [f"ply_data_{part}{index}.h5" for index in range(len(counts))]
-        (root / f"{part}_files.txt").write_text("".join(f"data/modelnet40_ply_hdf5_2048/{name}\n" for name in names))
-        for name, count in zip(names, counts, strict=True):
-            content = {
-                "data": rng.uniform(-1, 1, (count, 32, 3)).astype(np.float32),
-                "label": np.full((count, 1), 8 if part == "train" else label, np.uint8),
-                "normal": rng.uniform(-1, 1, (count, 32, 3)).astype(np.float32),
-            }
-            with h5py.File(root / name, "w") as file:
-                for key in keys:
-                    file[key] = content[key]
-    return root
 
 
 def test_the_classes_are_the_official_ones():

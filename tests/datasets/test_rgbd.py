@@ -176,22 +176,8 @@ def test_several_sequences_are_split_one_by_one(sequence, tmp_path):
     assert len(data[1]) > 0
 
 
-def mosd(root: Path, frames: int = 12) -> Path:
-    for part in ("rgb", "depth", "label"):
-        (root / part).mkdir(parents=True)
-    for number in range(frames):
-        raw, color = synthetic.frame(number, registered=True)
-        labels = np.zeros(raw.shape, np.uint8)
-        labels[8:], labels[10:14, 4:9], labels[10:14, 9:12], labels[18:, 20:] = 2, 20, 21, 33
-        Image.fromarray(color).save(root / "rgb" / f"learn{number}.png")
-        Image.fromarray((raw * 5).astype(np.uint16)).save(root / "depth" / f"learn{number}.png")
-        Image.fromarray(labels).save(root / "label" / f"learn{number}.png")
-    np.savetxt(root / "camera-intrinsics.txt", synthetic.DEPTH_K)
-    return root
-
-
 def test_the_layout_of_mosd_with_labels_and_objects(tmp_path):
-    data = opened(mosd(tmp_path / "mosd"), depth_scale=5000)
+    data = opened(synthetic.write_mosd(tmp_path / "mosd"), depth_scale=5000)
     assert data.ids[1:3] == ["mosd/learn1", "mosd/learn2"]
     assert data.ids[-1] == "mosd/learn11"
     assert data.class_names == ("table", "object")
@@ -204,7 +190,7 @@ def test_the_layout_of_mosd_with_labels_and_objects(tmp_path):
 
 
 def test_label_images_with_classes_of_ones_own(tmp_path):
-    root = mosd(tmp_path / "own", 1)
+    root = synthetic.write_mosd(tmp_path / "own", 1)
     names = tuple(f"class {value}" for value in range(1, 34))
     data = opened(root, depth_scale=5000, classes=names)
     assert data.class_names == names
@@ -370,7 +356,7 @@ def test_missing_folders_and_intrinsics(copy, tmp_path):
 
 
 def test_label_images_of_another_size(tmp_path):
-    root = mosd(tmp_path / "own", 1)
+    root = synthetic.write_mosd(tmp_path / "own", 1)
     Image.fromarray(np.zeros((12, 16), np.uint8)).save(root / "label" / "learn0.png")
     with pytest.raises(DataError, match=r"learn0\.png: the label image has 16 x 12 pixels and the depth image 32 x 24"):
         opened(root, depth_scale=5000)[0]

@@ -7,30 +7,15 @@ import pytest
 
 from pointlift.datasets.scanobjectnn import OBJECTS, ScanObjectNN
 from pointlift.errors import DataError
+from tests.fixtures_objects import write_scanobjectnn
+from tests.fixtures_objects import write_scanobjectnn_file as write
 
 h5py = pytest.importorskip("h5py")
 
 
-def write(path: Path, count: int, keys: tuple[str, ...] = ("data", "label", "mask")) -> None:
-    rng = np.random.default_rng(count)
-    content = {
-        "data": rng.uniform(-1, 1, (count, 24, 3)).astype(np.float32),
-        "label": (np.arange(count) % 2 * 4).astype(np.int32),
-        "mask": np.where(rng.random((count, 24)) < 0.3, -1, 5).astype(np.int32),
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with h5py.File(path, "w") as file:
-        for key in keys:
-            file[key] = content[key]
-
-
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    for name, count in (("training", 22), ("test", 4)):
-        write(tmp_path / "h5_files" / "main_split" / f"{name}_objectdataset.h5", count)
-        write(tmp_path / "h5_files" / "main_split" / f"{name}_objectdataset_augmentedrot_scale75.h5", 5 * count)
-        write(tmp_path / "h5_files" / "main_split_nobg" / f"{name}_objectdataset.h5", count, ("data", "label"))
-    return tmp_path
+    return write_scanobjectnn(tmp_path)
 
 
 def test_objects_with_their_background(root):

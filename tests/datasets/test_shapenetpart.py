@@ -1,53 +1,14 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pointlift.datasets.shapenetpart import CATEGORIES, ShapeNetPart
+from pointlift.datasets.shapenetpart import ShapeNetPart
 from pointlift.errors import DataError
-
-SYNSETS = {name: synset for name, synset, _ in CATEGORIES}
-
-
-def write_txt(root: Path) -> Path:
-    rng = np.random.default_rng(0)
-    (root / "train_test_split").mkdir(parents=True)
-    (root / "synsetoffset2category.txt").write_text("".join(f"{n.capitalize()}\t{s}\n" for n, s in SYNSETS.items()))
-    split = {"train": (("chair", "a1"), ("mug", "b2")), "val": (("chair", "c3"),), "test": (("table", "d4"),)}
-    for part, entries in split.items():
-        listed = [f"shape_data/{SYNSETS[name]}/{stem}" for name, stem in entries]
-        (root / "train_test_split" / f"shuffled_{part}_file_list.json").write_text(json.dumps(listed))
-        for name, stem in entries:
-            parts = ShapeNetPart.parts_of[name]
-            table = np.column_stack([rng.uniform(-1, 1, (30, 6)), rng.choice(parts, 30)])
-            (root / SYNSETS[name]).mkdir(exist_ok=True)
-            np.savetxt(root / SYNSETS[name] / f"{stem}.txt", table, fmt="%.6f")
-    return root
-
-
-def write_hdf5(root: Path, keys: tuple[str, ...] = ("data", "label", "pid")) -> Path:
-    h5py = pytest.importorskip("h5py")
-    rng = np.random.default_rng(1)
-    root.mkdir(parents=True)
-    numbers, first = {}, 0
-    for _, synset, parts in CATEGORIES:
-        numbers |= {f"{synset}_{k + 1}": first + k for k in range(len(parts))}
-        first += len(parts)
-    (root / "catid_partid_to_overallid.json").write_text(json.dumps(numbers))
-    for part, count in (("train", 3), ("val", 2), ("test", 1)):
-        (root / f"{part}_hdf5_file_list.txt").write_text(f"ply_data_{part}0.h5\n")
-        content = {
-            "data": rng.uniform(-1, 1, (count, 16, 3)).astype(np.float32),
-            "label": np.full((count, 1), 4, np.uint8),
-            "pid": rng.integers(12, 16, (count, 16)).astype(np.uint8),
-        }
-        with h5py.File(root / f"ply_data_{part}0.h5", "w") as file:
-            for key in keys:
-                file[key] = content[key]
-    return root
+from tests.fixtures_objects import write_shapenetpart_hdf5 as write_hdf5
+from tests.fixtures_objects import write_shapenetpart_txt as write_txt
 
 
 def test_sixteen_categories_and_fifty_parts():

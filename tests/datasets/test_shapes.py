@@ -11,9 +11,9 @@ from pointlift.data.camera import back_project
 from pointlift.datasets.shapes import SPLITS, Shapes, _object_seed
 from pointlift.errors import DataError, RecipeError
 from pointlift.registry import DATASETS
+from pointlift.worlds.engine.shown import points_shown
 from pointlift.worlds.shapes import catalogue, frames
 from pointlift.worlds.shapes.catalogue import CATEGORIES, PARTS, PARTS_OF
-from pointlift.worlds.street import frames as street_frames
 
 SMALL = {"objects": 1, "points": 400, "views": 2, "image_size": (48, 64), "workers": 0}
 
@@ -117,7 +117,7 @@ def test_what_the_views_show_is_the_object(root):
         views = data.views(index)  # this makes the object
         mesh, _ = frames.read_mesh(data._specs[index])
         for view in views:
-            depth = street_frames.depth_image(view)
+            depth = frames.depth_image(view)
             assert 0.05 < (depth > 0).mean() < 0.9
             points = back_project(depth, view.intrinsics)[depth > 0][::7]
             points = np.column_stack([points, np.ones(len(points))]) @ np.linalg.inv(view.camera_from_points).T
@@ -127,13 +127,13 @@ def test_what_the_views_show_is_the_object(root):
 def test_points_project_onto_pixels_of_their_part(root):
     data = opened(root, image_size=(96, 96), categories=("table", "mug", "chair"))
     for scene in data:
-        pairs = street_frames.visible_points(scene, tolerance=0.02)
+        pairs = points_shown(scene, frames.depth_image, tolerance=0.02, min_depth=0.5)
         assert 0.2 < len(np.unique(pairs.point_index)) / len(scene) <= 1
         agree = []
         for number, view in enumerate(scene.views):
             ours = pairs.take(pairs.view_index == number)
             column, row = np.floor(ours.pixels.T + 0.5).astype(int)
-            agree.append(street_frames.label_image(view)[row, column] == scene.labels[ours.point_index])
+            agree.append(frames.label_image(view)[row, column] == scene.labels[ours.point_index])
         assert np.concatenate(agree).mean() > 0.9  # the rest lies within the tolerance of another part
         assert len(scene.pairs().point_index) > 0.8 * 2 * len(scene)  # the default least depth loses nothing
 
@@ -146,10 +146,10 @@ def test_a_frame_is_what_one_view_shows(root):
     scene, view = data[-1], whole.views(1)[1]
     assert (scene.id, scene.object_class, scene.up_axis) == ("mug/0000/view1", data.object_classes[3], "-y")
     assert [one.path for one in scene.views] == [one.path for one in data.views(3)] == [view.path]
-    rows, columns = np.nonzero(street_frames.depth_image(view))
+    rows, columns = np.nonzero(frames.depth_image(view))
     pixels, depth = scene.views[0].project(scene.points)
     np.testing.assert_allclose(pixels, np.column_stack([columns, rows]), atol=1e-3)
-    np.testing.assert_allclose(depth, street_frames.depth_image(view)[rows, columns], atol=1e-6)
+    np.testing.assert_allclose(depth, frames.depth_image(view)[rows, columns], atol=1e-6)
     np.testing.assert_allclose(scene.features, view.image[rows, columns] / 255, atol=1e-6)
     np.testing.assert_array_equal(scene.labels, data.label_image(3, "view1")[rows, columns])
     with pytest.raises(DataError, match="view must be one of view1, not 'view0'"):
@@ -160,7 +160,7 @@ def test_a_frame_is_what_one_view_shows(root):
 def test_without_background_images_are_white_beside_the_object(root, kind):
     options = {"categories": ("sofa",), "kind": kind}
     before, after = (opened(root, **options, background=shown)[0].views[0] for shown in (True, False))
-    beside = street_frames.depth_image(before) == 0
+    beside = frames.depth_image(before) == 0
     assert (before.image[beside] < 255).any()
     assert (after.image[beside] == 255).all()
     np.testing.assert_array_equal(after.image[~beside], before.image[~beside])
@@ -172,7 +172,7 @@ def test_label_images_show_parts(root):
     labels = data.label_image(0, "view1")
     assert labels.shape == (48, 64)
     assert set(np.unique(labels)) <= {-1, *PARTS_OF["chair"]}
-    np.testing.assert_array_equal(labels >= 0, street_frames.depth_image(data.views(0)[1]) > 0)
+    np.testing.assert_array_equal(labels >= 0, frames.depth_image(data.views(0)[1]) > 0)
     with pytest.raises(DataError, match="view must be one of view0, view1, not 'front'"):
         data.label_image(0, "front")
 

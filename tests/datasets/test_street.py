@@ -9,8 +9,8 @@ from pointlift.commands.check import check
 from pointlift.datasets.street import SPLITS, Street, _town_seed
 from pointlift.errors import DataError, RecipeError
 from pointlift.registry import DATASETS
-from pointlift.worlds.engine.world import CLASSES
 from pointlift.worlds.street import frames
+from pointlift.worlds.street.classes import CLASSES
 from pointlift.worlds.street.town import FRAMES, STYLES
 
 SMALL = {"cameras": ("front", "left"), "image_size": (32, 64), "workers": 0}

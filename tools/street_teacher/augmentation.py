@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from tools.street_teacher.views import Views
 from torch import Tensor
 from torch.nn import functional as F
 
 from pointlift.teachers.sampling import sample_features
 from pointlift.teachers.street.network import STRIDE
+from tools.street_teacher.views import Views
 
 ZOOM = 1.6
 SHRINK = 5 / 6

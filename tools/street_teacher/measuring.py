@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from tools.street_teacher.truth import SKY, Truth
-from tools.street_teacher.views import Views
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pointlift.structure import tolerance, uniformity
 from pointlift.teachers.sampling import sample_features
 from pointlift.teachers.street.words import CLASS_WORDS, COLORS, VOCABULARY, bags_of_words
+from tools.street_teacher.truth import SKY, Truth
+from tools.street_teacher.views import Views
 
 PIXELS = 200
 """Pixels of each image whose features the structure is measured on."""

@@ -14,16 +14,16 @@ import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from tools.street_teacher.truth import SKY
-from tools.street_teacher.views import Views, collect
 from torch import Tensor
 
 from pointlift.datasets.street import Street
 from pointlift.files import write_atomically
-from pointlift.worlds.engine import sensors
+from pointlift.worlds.engine.cameras import Picture
 from pointlift.worlds.engine.rays import Caster
 from pointlift.worlds.street import town
-from pointlift.worlds.street.frames import GENERATOR_VERSION, FrameSpec
+from pointlift.worlds.street.frames import GENERATOR_VERSION, FrameSpec, seen_by
+from tools.street_teacher.truth import SKY
+from tools.street_teacher.views import Views, collect
 
 Camera = Literal["front", "left", "right", "rear"]
 logger = logging.getLogger(__name__)
@@ -79,13 +79,10 @@ def _rendered(streets: Streets) -> Iterator[tuple[dict[str, Tensor], tuple[tuple
     for done, spec in enumerate(specs):
         if spec.number == 0:
             built = town.build(spec.town_seed, style=spec.style)
-        world = sensors.split_ego(built.world(spec.number))[0]
-        caster = Caster(world.vertices, world.faces)
+        street, _ = built.world(spec.number).split()
+        caster = Caster(street.vertices, street.faces)
         for name in spec.cameras:
-            # the data set's own noise, so that these are its images to the bit
-            rng = np.random.default_rng([spec.town_seed, spec.number, 1 + list(sensors.CAMERAS).index(name)])
-            picture = sensors.render_view(world, caster, sensors.camera(name, spec.image_size), rng)
-            yield _tensors(picture), world.materials.words
+            yield _tensors(seen_by(name, spec, street, caster)), street.materials.words
         if (done + 1) % 20 == 0:
             logger.info("%s %s: %d of %d moments rendered", streets.split, streets.town, done + 1, len(specs))
 
@@ -102,7 +99,7 @@ def _specs(streets: Streets) -> list[FrameSpec]:
     return dataset._specs[streets.first * streets.frames :]
 
 
-def _tensors(picture: sensors.Picture) -> dict[str, Tensor]:
+def _tensors(picture: Picture) -> dict[str, Tensor]:
     sky = picture["material"] < 0
     return {
         "images": torch.from_numpy(picture["image"]).permute(2, 0, 1).contiguous(),

@@ -251,6 +251,10 @@ class Narrowed(Subset):
     def __getitem__(self, index: int) -> Scene:  # type: ignore[override]
         return super().__getitem__(index).with_features(self._columns)
 
+    def epoch(self, rng: np.random.Generator) -> np.ndarray:
+        """As the data set has it."""
+        return self.scenes.epoch(rng)
+
     def prepare(self, progress: Progress | None = None) -> None:
         """Let the data set make what it makes on first use."""
         self.scenes.prepare(progress)

@@ -22,7 +22,6 @@ from pointlift.worlds.engine.workers import make_missing
 from pointlift.worlds.shapes import frames
 from pointlift.worlds.shapes.catalogue import CATEGORIES, PARTS, PARTS_OF
 from pointlift.worlds.shapes.frames import GENERATOR_VERSION, FrameSpec
-from pointlift.worlds.street import frames as street_frames
 
 SPLITS = {"train": 40, "val": 10, "test": 20}
 """Default number of objects of each category."""
@@ -189,7 +188,7 @@ class Shapes(Dataset):
         spec, number = self._scenes[index]
         views = {one.name: one for place, one in enumerate(frames.read_views(spec)) if number in (None, place)}
         one_of(self.name, "view", view, views)
-        return street_frames.label_image(views[view])
+        return frames.label_image(views[view])
 
     def _turn(self, spec: FrameSpec) -> np.ndarray:
         """(4, 4): from the object as it was made to the object as it is given."""

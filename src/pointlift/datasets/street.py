@@ -16,8 +16,8 @@ from pointlift.options import DATA_ROOT, LOCAL
 from pointlift.progress import Progress
 from pointlift.registry import DATASETS
 from pointlift.worlds.engine.workers import make_missing
-from pointlift.worlds.engine.world import CLASSES
 from pointlift.worlds.street import frames
+from pointlift.worlds.street.classes import CLASSES
 from pointlift.worlds.street.frames import GENERATOR_VERSION, FrameSpec
 from pointlift.worlds.street.town import FRAMES, STYLES
 

@@ -82,7 +82,7 @@ def _options(measured: Measured, data: str) -> str:
         changes = run.get(flag) or {}
         places = _places(str(changes.get("name", data)))
         said += "".join(
-            f" --{flag.replace('_', '-')} {key}={'DATA' if key in places else _quoted(value)}"
+            f" --{flag.replace('_', '-')} {key}={'FOLDER' if key in places else _quoted(value)}"
             for key, value in changes.items()
         )
     return said + (f" --seed {run['evaluation_seed']}" if run.get("evaluation_seed") else "")

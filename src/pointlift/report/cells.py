@@ -97,7 +97,8 @@ def cell(statistic: Statistic | None, unit: Unit) -> Cell:
     if unit == "yes/no":
         text = {0: "no", len(known): "yes"}.get(int(sum(known)), f"{sum(known):.0f} of {len(known)}")
         return Cell(text, value=statistic)
-    spread = "" if statistic.std is None else _text(statistic.std, unit, 2)
+    shown = statistic.fixed if unit in ("count", "steps") else statistic
+    spread = "" if shown.std is None else _text(shown.std, unit, 2)
     return Cell(_text(statistic.mean, unit, 3), spread, value=statistic)
 
 

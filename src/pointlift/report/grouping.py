@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pointlift.errors import CheckpointError
 from pointlift.evaluation.result import Result, Row
 from pointlift.options import controls
 from pointlift.recipe import flat, portable
@@ -58,9 +59,12 @@ def _alike(runs: Sequence[Run]) -> list[list[Run]]:
 
 
 def _learned_from(run: Run) -> str | None:
-    """The fingerprint of the teacher that a run learned from; None without a checkpoint that knows it."""
+    """The fingerprint of the teacher that a run learned from; None without a readable checkpoint that knows it."""
     path = checkpoint.latest(run.folder / "checkpoints")
-    return None if path is None else checkpoint.read_state(path).get("teacher")
+    try:
+        return None if path is None else checkpoint.read_state(path).get("teacher")
+    except CheckpointError:
+        return None
 
 
 def _group(members: list[Run]) -> Group:

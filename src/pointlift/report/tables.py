@@ -104,14 +104,14 @@ def ceiling(summary: Summary, name: str) -> Table | None:
                 continue
             share = statistic(map(_ratio, reached.values, own.values))
             bar = cell(share, "share")
-            bar.text, bar.share = f"{bar.text} %", min(share.mean or 0.0, 1.0)
+            bar.share = min(share.mean or 0.0, 1.0)
             lines.append(Line(group.label, [*_cells([own.fixed, reached], [column] * 2), bar], number))
             lines[-1].cells += _cells([measured.decided()], [column])
             subsets[teacher.subset] = None
     if not lines:
         return None
     where = " or ".join(subsets)
-    columns = [f"teacher, {where}", f"student, {where}", "share of the teacher", "student, everywhere"]
+    columns = [f"teacher, {where}", f"student, {where}", "share of the teacher, %", "student, everywhere"]
     return Table("", columns, [Section("", lines)])
 
 

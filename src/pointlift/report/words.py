@@ -125,10 +125,12 @@ def headlines(summary: Summary) -> list[Headline]:
             text = f"{measured.title}, {_people(known)}{_against(summary, name, column)}"
             text += "; lower is better" if column.better == "lower" else ""
             found.append(Headline(_range(known, column), unit, text))
-        shares = [line.cells[2].text.removesuffix(" %") for line in _ceiling_lines(summary, name)]
+        shares = [
+            100 * (line.cells[2].value.mean or 0.0) for line in _ceiling_lines(summary, name) if line.cells[2].value
+        ]
         if shares:
             text = f"of the teacher’s own {measured.title} {column.heading}, at the points that it has"
-            found.append(Headline(_between(sorted(set(shares), key=float)), "%", text))
+            found.append(Headline(_between([f"{share:.0f}" for share in sorted(shares)]), "%", text))
     return found[:4]
 
 

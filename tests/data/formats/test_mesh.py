@@ -5,9 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pointlift.data.formats.mesh import areas_and_normals, read_off, sample_surface
+from pointlift.data.formats.mesh import Mesh, areas_and_normals, read_off, sample_surface
 from pointlift.errors import DataError
-from pointlift.worlds.engine.solids import Mesh
 
 SQUARE = "0 0 0\n2 0 0\n2 1 0\n0 1 0\n"
 

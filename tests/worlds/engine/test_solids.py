@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from pointlift.data.formats.mesh import Mesh
 from pointlift.worlds.engine.solids import (
-    Mesh,
     Solid,
     blob,
     box,

@@ -1,10 +1,16 @@
-"""A world of a few boxes, for tests of the sensors that should not depend on the town."""
+"""A world of a few boxes and what the sensors see of it, for tests that should not depend on the town."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from pointlift.worlds.engine.world import EGO, TEXTURES, Light, Materials, World
+from pointlift.worlds.engine import lidar
+from pointlift.worlds.engine.cameras import Picture, render_view
+from pointlift.worlds.engine.rays import Caster
+from pointlift.worlds.engine.world import TEXTURES, Light, Materials
+from pointlift.worlds.street import ego
+from pointlift.worlds.street.classes import EGO
+from pointlift.worlds.street.ego import Moment
 
 # label, centre, size, material
 BOXES = (
@@ -70,7 +76,7 @@ def ground() -> tuple[np.ndarray, np.ndarray]:
     return np.stack([x, y, np.zeros_like(x)], axis=-1).reshape(-1, 3), np.concatenate(halves)
 
 
-def box_world(x: float = 0.0) -> World:
+def box_world(x: float = 0.0) -> Moment:
     """The boxes around an ego vehicle that stands at (x, 0) and looks along x."""
     vertices, faces = ground()
     all_vertices, all_faces, labels, instances, looks = (
@@ -91,7 +97,7 @@ def box_world(x: float = 0.0) -> World:
     pose = np.eye(4)
     pose[0, 3] = x
     bases = [(0.0, 0.0, 0.0), *((cx, cy, cz - sz / 2) for _, (cx, cy, cz), (_, _, sz), _ in BOXES)]
-    return World(
+    return Moment(
         np.concatenate(all_vertices),
         np.concatenate(all_faces),
         np.array(labels),
@@ -103,3 +109,27 @@ def box_world(x: float = 0.0) -> World:
         light(),
         pose,
     )
+
+
+def stage(world: Moment, engine: str | None = None) -> tuple[Moment, Caster, Caster]:
+    street, own = world.split()
+    return street, Caster(street.vertices, street.faces, engine), Caster(own.vertices, own.faces, engine)
+
+
+def scan(world: Moment, beams: int = 32, seed: int = 0, engine: str | None = None) -> lidar.Scan:
+    return lidar.scan(*stage(world, engine), world.world_from_lidar, beams, np.random.default_rng(seed))
+
+
+def picture(world: Moment, name: str = "front", size=(48, 96), seed: int = 0, engine: str | None = None) -> Picture:
+    street, caster, _ = stage(world, engine)
+    seen_from = ego.camera(name, size).placed(street.world_from_ego)
+    return render_view(street, caster, seen_from, np.random.default_rng(seed))
+
+
+def distance_to_boxes(points: np.ndarray, world: Moment) -> np.ndarray:
+    """Of points in the LiDAR's frame to the plane of the nearest side of any triangle's box: 0 on a surface."""
+    moved = points @ world.world_from_lidar[:3, :3].T + world.world_from_lidar[:3, 3]
+    corners = world.vertices[world.faces]
+    low, high = corners.min(axis=1), corners.max(axis=1)
+    outside = np.maximum(np.maximum(low - moved[:, None], moved[:, None] - high), 0)
+    return np.linalg.norm(outside, axis=2).min(axis=1)

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from pointlift.errors import DataError
-from pointlift.worlds.engine.materials import ATTRIBUTES, COLORS
-from pointlift.worlds.engine.world import CLASSES, EGO, TEXTURES, World
+from pointlift.worlds.engine.materials import COLORS
+from pointlift.worlds.engine.world import TEXTURES
 from pointlift.worlds.street import town
+from pointlift.worlds.street.classes import ATTRIBUTES, CLASSES, EGO
+from pointlift.worlds.street.ego import Moment
 from pointlift.worlds.street.site import CLEARANCE, HEADROOM
 
 CASES = [(seed, style) for style in town.STYLES for seed in (3, 4)]
@@ -24,11 +26,11 @@ def built(seed: int, style: str) -> town.Town:
 
 
 @cache
-def world(seed: int, style: str, frame: int = 0) -> World:
+def world(seed: int, style: str, frame: int = 0) -> Moment:
     return built(seed, style).world(frame)
 
 
-def in_ego(world: World, points: np.ndarray) -> np.ndarray:
+def in_ego(world: Moment, points: np.ndarray) -> np.ndarray:
     """Points in the ego vehicle's frame."""
     return (points - world.world_from_ego[:3, 3]) @ world.world_from_ego[:3, :3]
 

@@ -1,8 +1,9 @@
-"""Triangle meshes: OFF files, and points spread evenly over a surface."""
+"""Triangle meshes: what they are, OFF files, and points spread evenly over a surface."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +12,30 @@ import numpy as np
 
 from pointlift.errors import DataError
 from pointlift.files import read_bytes
-from pointlift.worlds.engine.solids import Mesh
+
+Point = Sequence[float] | np.ndarray
+
+
+class Mesh(NamedTuple):
+    """Triangles: (V, 3) float64 vertices in metres and (F, 3) int64 faces, counter-clockwise from outside."""
+
+    vertices: np.ndarray
+    faces: np.ndarray
+
+    def moved(
+        self,
+        offset: Point = (0, 0, 0),
+        *,
+        yaw: float = 0.0,
+        scale: float | Point = 1.0,
+    ) -> Mesh:
+        """The mesh scaled, then turned about z by ``yaw`` radians, then shifted."""
+        vertices = self.vertices * scale
+        if yaw:
+            cosine, sine = np.cos(yaw), np.sin(yaw)
+            x, y = vertices[:, 0].copy(), vertices[:, 1].copy()
+            vertices[:, 0], vertices[:, 1] = cosine * x - sine * y, sine * x + cosine * y
+        return Mesh(vertices + np.asarray(offset, dtype=float), self.faces)
 
 
 class Samples(NamedTuple):

@@ -123,9 +123,9 @@ class ScanNet(Dataset):
         return self._scene_views(scan, self._upright(scan)) if self._views else []
 
     def image_paths(self, index: int) -> list[Path | None]:
-        """The files that hold the images of scene ``index``; of frames without their cameras or decoding a stream."""
+        """The image files of scene ``index``, None in a stream; of frames without their cameras or decoding."""
         scan, number = self._items[index]
-        return [self._frames(scan).files(number)[1]] if number >= 0 else [view.path for view in self.views(index)]
+        return [self._frames(scan).image_file(number)] if number >= 0 else [view.path for view in self.views(index)]
 
     def pose(self, index: int) -> np.ndarray:
         """World from points (4, 4): of frames the camera's pose, of scenes what undoes their alignment."""

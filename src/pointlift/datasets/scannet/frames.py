@@ -49,6 +49,10 @@ class Frames(Protocol):
         """The colour image, seen from the depth camera's frame."""
         ...
 
+    def image_file(self, number: int) -> Path | None:
+        """The file of the colour image; None in a stream, which holds all of them."""
+        ...
+
     def files(self, number: int) -> tuple[Path, Path]:
         """Where depth and colour are, for messages."""
         ...
@@ -101,6 +105,10 @@ class Exported:
         """The colour image, seen from the depth camera's frame."""
         return View(CAMERA, self.rig.color_intrinsics, self.rig.color_from_depth.copy(), self.files(number)[1])
 
+    def image_file(self, number: int) -> Path:
+        """The file of the colour image."""
+        return self.files(number)[1]
+
     def files(self, number: int) -> tuple[Path, Path]:
         """Where depth and colour are, for messages."""
         return self._folder / "depth" / self._depth[number], self._folder / "color" / self._color[number]
@@ -136,6 +144,9 @@ class Streamed:
     def view(self, number: int) -> View:
         """The colour image, decoded, seen from the depth camera's frame."""
         return View(CAMERA, self.rig.color_intrinsics, self.rig.color_from_depth.copy(), self._file.color(number))
+
+    def image_file(self, number: int) -> None:
+        """None: the images are no files of their own."""
 
     def files(self, number: int) -> tuple[Path, Path]:
         """Where depth and colour are, for messages."""

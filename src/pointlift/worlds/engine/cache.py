@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import io
 import json
 import logging
 import shutil
@@ -15,9 +14,6 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
-
-import numpy as np
-from PIL import Image
 
 from pointlift.errors import DataError
 
@@ -242,25 +238,3 @@ def check_space(specs: Iterable[Spec]) -> None:
             f"{specs[0].folder.parent}: {len(specs)} frames need about {needed / 1e6:,.0f} MB and the disk has "
             f"{free / 1e6:,.0f} MB left; make room or choose another folder (data.root)"
         )
-
-
-def png(pixels: np.ndarray) -> bytes:
-    """An image file, packed quickly."""
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="PNG", compress_level=1)
-    return buffer.getvalue()
-
-
-def pixels_of(path: Path, dataset: str) -> np.ndarray:
-    """The pixels of an image file that only views of ``dataset`` have.
-
-    Raises:
-        DataError: the file is missing or cannot be decoded.
-    """
-    try:
-        with Image.open(path) as image:
-            return np.array(image)
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: the file is missing; only views of the data set '{dataset}' have one") from error
-    except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, zlib.error, …
-        raise DataError(f"{path}: the image cannot be decoded ({error})") from error

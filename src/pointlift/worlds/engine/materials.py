@@ -1,4 +1,4 @@
-"""The looks of a town: colours with names, kinds of surface, and the words that are true of each."""
+"""The looks of a world: colours with names, kinds of surface, and the words that are true of each."""
 
 from __future__ import annotations
 
@@ -63,19 +63,10 @@ LOOKS = {
     "reflective": _Look("plain", 1.0, 0.95, 0.20, 0.9),
 }
 """Kinds of surface."""
-_KINDS = (
-    ("hatchback", "saloon", "estate", "suv", "van", "pickup", "truck", "container", "tanker", "flatbed", "coach"),
-    ("bicycle", "motorcycle", "scooter", "rider", "adult", "child", "bag", "wheel", "window", "door", "light"),
-    ("tree", "pine", "palm", "bush", "hedge", "trunk", "house", "apartment", "shed", "warehouse", "shop", "awning"),
-    ("roof", "chimney", "fence", "wall", "rail", "jersey", "board", "lamp", "sign", "bollard", "mast", "signal"),
-    ("barrel", "marking", "kerb"),
-)
-ATTRIBUTES = (*COLORS, *LOOKS, *(word for group in _KINDS for word in group))
-"""Every word that a material may carry."""
 
 
 class Palette:
-    """Collects the materials of one town; each call of `make` adds a row and returns its index."""
+    """Collects the materials of one world; each call of `make` adds a row and returns its index."""
 
     def __init__(self) -> None:
         self._rows: list[tuple] = []
@@ -107,7 +98,7 @@ class Palette:
         return self._add(np.clip(base, 0.005, 0.9), np.clip(paired, 0.005, 0.9), name, size, reflectance, gloss, words)
 
     def fixed(self, color: str, look: str, *kinds: str) -> int:
-        """The one unvaried material of these words in this town, for parts that look alike everywhere (tyres)."""
+        """The one unvaried material of these words in this world, for parts that look alike everywhere (tyres)."""
         key = (color, look, *kinds)
         if key not in self._known:
             kind, base = LOOKS[look], np.array(COLORS[color])

@@ -186,6 +186,11 @@ class _Hierarchy:
             face[some[nearest]] = triangle[nearest]
 
 
+def turned(directions: np.ndarray, pose: np.ndarray) -> np.ndarray:
+    """Directions (R, 3) in the frame that a pose (4, 4) leads to."""
+    return np.einsum("ri,ji->rj", directions, pose[:3, :3])
+
+
 def intersect(
     origins: np.ndarray, directions: np.ndarray, corner: np.ndarray, edge: np.ndarray, other: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -8,23 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-Point = Sequence[float] | np.ndarray
-
-
-class Mesh(NamedTuple):
-    """Triangles: (V, 3) float64 vertices in metres and (F, 3) int64 faces, counter-clockwise from outside."""
-
-    vertices: np.ndarray
-    faces: np.ndarray
-
-    def moved(self, offset: Point = (0, 0, 0), *, yaw: float = 0.0, scale: float | Point = 1.0) -> Mesh:
-        """The mesh scaled, then turned about z by ``yaw`` radians, then shifted."""
-        vertices = self.vertices * scale
-        if yaw:
-            cosine, sine = np.cos(yaw), np.sin(yaw)
-            x, y = vertices[:, 0].copy(), vertices[:, 1].copy()
-            vertices[:, 0], vertices[:, 1] = cosine * x - sine * y, sine * x + cosine * y
-        return Mesh(vertices + np.asarray(offset, dtype=float), self.faces)
+from pointlift.data.formats.mesh import Mesh, Point
 
 
 class Body(NamedTuple):

@@ -74,6 +74,19 @@ def look(
     return Look(mix, gloss)
 
 
+def in_object_frames(
+    origins: np.ndarray, yaws: np.ndarray, objects: np.ndarray, points: np.ndarray, normals: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Points (P, 3) and normals (P, 3) in the frames of their objects (P,), given by origins (I, 3) and yaws (I,)."""
+    cos, sin = np.cos(yaws)[objects], np.sin(yaws)[objects]
+
+    def turn(vectors: np.ndarray) -> np.ndarray:
+        x, y, z = vectors.T
+        return np.stack([cos * x + sin * y, cos * y - sin * x, z], axis=1)
+
+    return turn(points - origins[objects]), turn(normals)
+
+
 def surface_plane(points: np.ndarray, normals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Coordinates (P,) and (P,) in the surface: x and y where it is flat, else along the wall and height."""
     level = np.hypot(normals[:, 0], normals[:, 1])

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from pointlift.errors import DataError, PointliftError
+from pointlift.progress import Progress, no_progress
 from pointlift.worlds.engine import cache as generated
 from pointlift.worlds.engine.cache import Spec
 
@@ -35,7 +36,7 @@ def make_all(specs: Sequence[Spec], workers: int, done: Callable[[], None]) -> N
     """Make frames in ``workers`` processes; with 0, or few frames, in this one.
 
     Args:
-        specs: what to make, all of one class; frames of one group, such as a town, should follow each other.
+        specs: what to make, all of one class; frames of one group should follow each other.
         workers: number of processes.
         done: called after each frame, from one thread at a time.
 
@@ -55,7 +56,7 @@ def make_missing(
     root: Path,
     workers: int | None,
     what: str,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
     *,
     frames: int = 1,
 ) -> dict[str, Any]:
@@ -79,13 +80,12 @@ def make_missing(
     missing = [spec for spec in specs if not generated.intact(spec)]
     generated.remove_stale(root)
     generated.check_space(missing)
-    made = 0
+    made, report = 0, progress or no_progress
 
     def one_more() -> None:
         nonlocal made
         made += 1
-        if progress is not None:
-            progress(what, made, len(missing))
+        report(what, made, len(missing))
 
     make_all(missing, _cores() if workers is None else workers, one_more)
     seconds = time.perf_counter() - start
@@ -101,10 +101,10 @@ def _cores() -> int:
 
 
 def _groups(specs: list[Spec], workers: int) -> list[list[Spec]]:
-    """The frames of each town together, which is built once for all; in parts where towns are fewer than workers."""
+    """The frames of each group together, whose world is built once; in parts where groups are fewer than workers."""
     longest = max(1, -(-len(specs) // workers))
-    towns = [list(group) for _, group in groupby(specs, key=lambda spec: spec.group)]
-    return [town[start : start + longest] for town in towns for start in range(0, len(town), longest)]
+    groups = [list(group) for _, group in groupby(specs, key=lambda spec: spec.group)]
+    return [group[start : start + longest] for group in groups for start in range(0, len(group), longest)]
 
 
 class _Crew:

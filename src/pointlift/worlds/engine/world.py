@@ -1,4 +1,4 @@
-"""What a street is made of, for the ray caster: triangles, the class and the material of each, and the light."""
+"""What a world is made of, for the ray caster: triangles, the class and the material of each, and the light."""
 
 from __future__ import annotations
 
@@ -6,24 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-CLASSES = (
-    ("road", (128, 64, 128)),
-    ("pavement", (244, 35, 232)),
-    ("terrain", (152, 251, 152)),
-    ("building", (220, 160, 60)),
-    ("vegetation", (60, 160, 50)),
-    ("car", (70, 110, 240)),
-    ("lorry", (40, 60, 140)),
-    ("bus", (0, 200, 220)),
-    ("two-wheeler", (170, 40, 90)),
-    ("pedestrian", (230, 30, 60)),
-    ("pole", (200, 200, 200)),
-    ("barrier", (150, 110, 90)),
-    ("cone", (255, 140, 0)),
-)
-"""Name and colour (RGB) of each class, in the order of the labels."""
-EGO = -2
-"""Label of the ego vehicle's own triangles: its returns are dropped and counted."""
 TEXTURES = ("plain", "noise", "bricks", "windows", "stripes", "planks", "leaves", "panels", "asphalt", "markings")
 """Kinds of surface pattern between a material's two colours; a material names one by its index."""
 
@@ -78,19 +60,18 @@ class Light:
 
 @dataclass(frozen=True)
 class World:
-    """One moment of a street as triangles; world frame x east, y north, z up, metres.
+    """One moment of a world as triangles; its frame has z up, metres.
 
     Attributes:
         vertices: (V, 3) float64.
         faces: (F, 3) int64, counter-clockwise from outside (the ray caster sees both sides).
-        labels: (F,) int64 class of each triangle, or `EGO`.
+        labels: (F,) int64 class of each triangle.
         instances: (F,) int64 object of each triangle; 0 is the ground.
         material_of: (F,) int64 row of ``materials``.
         origins: (I, 3) float64 of each object's own frame, in which its pattern lies, so that it moves with it.
         yaws: (I,) float64 radians.
         materials: the looks.
         light: sun and sky.
-        world_from_ego: (4, 4) float64 pose of the ego vehicle: origin on the road below the LiDAR, x forward, y left.
     """
 
     vertices: np.ndarray
@@ -102,4 +83,3 @@ class World:
     yaws: np.ndarray
     materials: Materials
     light: Light
-    world_from_ego: np.ndarray

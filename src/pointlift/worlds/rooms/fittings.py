@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from pointlift.data.formats.mesh import Mesh
 from pointlift.worlds.engine.materials import COLORS, Palette, pick
-from pointlift.worlds.engine.solids import Mesh, circle, loft, prism, tube
+from pointlift.worlds.engine.solids import circle, loft, prism, tube
 from pointlift.worlds.rooms.parts import Build, Item, cloth, metal, wood
 from pointlift.worlds.rooms.seats import FABRICS
 

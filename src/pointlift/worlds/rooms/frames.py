@@ -15,6 +15,7 @@ from pointlift.data.scene import Pairs, Scene, View
 from pointlift.errors import DataError
 from pointlift.worlds.engine import cache as generated
 from pointlift.worlds.engine.cache import Contents, intact, make
+from pointlift.worlds.engine.images import pixels_of, png
 from pointlift.worlds.engine.rays import Caster
 from pointlift.worlds.engine.shown import agreement, points_shown
 from pointlift.worlds.rooms import sensors, world
@@ -169,10 +170,10 @@ def _contents(spec: FrameSpec) -> Contents:
     pose = room.poses[spec.moment]
     seen = sensors.render(room, caster, pose, spec.image_size, rng)
     contents = {
-        f"{VIEW}.png": generated.png(seen.image),
-        "depth.png": generated.png((seen.depth * DEPTH_UNITS + 0.5).astype(np.uint16)),
-        "labels.png": generated.png(np.where(seen.labels < 0, IGNORED, seen.labels).astype(np.uint8)),
-        "instances.png": generated.png(seen.instances.astype(np.uint16)),
+        f"{VIEW}.png": png(seen.image),
+        "depth.png": png((seen.depth * DEPTH_UNITS + 0.5).astype(np.uint16)),
+        "labels.png": png(np.where(seen.labels < 0, IGNORED, seen.labels).astype(np.uint8)),
+        "instances.png": png(seen.instances.astype(np.uint16)),
     }
     K = sensors.intrinsics(spec.image_size)
     return contents, {"intrinsics": K.tolist(), "world_from_camera": pose.tolist()}
@@ -217,7 +218,7 @@ def depth_image(view: View) -> np.ndarray:
 def _pixels(view: View, what: str) -> np.ndarray:
     if view.path is None:
         raise DataError(f"view '{view.name}': only views of the data set 'rooms' have a {what} image")
-    return generated.pixels_of(view.path.with_name(f"{what}.png"), "rooms")
+    return pixels_of(view.path.with_name(f"{what}.png"))
 
 
 def visible_points(scene: Scene, tolerance: float = 0.02) -> Pairs:

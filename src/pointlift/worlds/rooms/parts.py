@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pointlift.data.formats.mesh import Mesh
 from pointlift.worlds.engine.materials import Palette, pick
-from pointlift.worlds.engine.solids import Body, Mesh, Solid, box, loft
+from pointlift.worlds.engine.solids import Body, Solid, box, loft
 from pointlift.worlds.rooms.classes import IGNORED, LABELS
 
 WOODS = "brown brown beige beige white black grey"

@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pointlift.data.formats.mesh import Mesh
 from pointlift.worlds.engine.materials import Palette, pick
-from pointlift.worlds.engine.solids import Mesh
+from pointlift.worlds.engine.streams import Streams
 from pointlift.worlds.rooms.classes import IGNORED, LABELS
 from pointlift.worlds.rooms.parts import Item, Top
-from pointlift.worlds.street.site import Streams
 
 GAP = 0.015
 """Metres between things that stand side by side."""

@@ -7,8 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from pointlift.worlds.engine import textures
-from pointlift.worlds.engine.rays import Caster
-from pointlift.worlds.engine.sensors import exposed, film, in_object_frames, pixel_rays, turned
+from pointlift.worlds.engine.cameras import pixel_rays
+from pointlift.worlds.engine.film import exposed, film
+from pointlift.worlds.engine.rays import Caster, turned
 from pointlift.worlds.engine.world import TEXTURES
 from pointlift.worlds.rooms.world import Room
 
@@ -170,7 +171,7 @@ def _color(
 ) -> np.ndarray:
     """Linear RGB (P, 3) float32 of surfaces; with the ``view``'s rays and cosines, their gloss too."""
     material, thing = room.material_of[face], room.instances[face]
-    own = in_object_frames(room.origins, room.yaws, thing, points, normals)
+    own = textures.in_object_frames(room.origins, room.yaws, thing, points, normals)
     look = textures.look(room.materials, material, *own, thing, footprint)
     first, second = room.materials.colors[material], room.materials.second_colors[material]
     albedo = first + (second - first) * look.mix[:, None]

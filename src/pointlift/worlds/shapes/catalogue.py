@@ -7,26 +7,26 @@ from collections.abc import Callable
 import numpy as np
 
 from pointlift.worlds.engine.world import Materials
-from pointlift.worlds.shapes import furniture, household, vehicles
+from pointlift.worlds.shapes import furniture, household, storage, vehicles, vessels
 from pointlift.worlds.shapes.forms import Form, Piece
 
 _BUILDERS: dict[str, tuple[Callable[[Piece], None], tuple[str, ...]]] = {
     "aeroplane": (vehicles.aeroplane, ("body", "wing", "tail", "engine")),
     "bed": (furniture.bed, ("mattress", "frame", "headboard", "pillow")),
-    "bookshelf": (furniture.bookshelf, ("frame", "shelf", "books")),
-    "bottle": (household.bottle, ("body", "neck", "cap")),
-    "cabinet": (furniture.cabinet, ("body", "door", "leg", "handle")),
+    "bookshelf": (storage.bookshelf, ("frame", "shelf", "books")),
+    "bottle": (vessels.bottle, ("body", "neck", "cap")),
+    "cabinet": (storage.cabinet, ("body", "door", "leg", "handle")),
     "car": (vehicles.car, ("body", "window", "wheel", "light")),
     "chair": (furniture.chair, ("seat", "back", "leg", "arm")),
     "guitar": (household.guitar, ("body", "neck", "head")),
     "lamp": (household.lamp, ("base", "stem", "shade")),
     "laptop": (household.laptop, ("keyboard", "screen")),
     "monitor": (household.monitor, ("screen", "stand", "base")),
-    "mug": (household.mug, ("body", "handle")),
+    "mug": (vessels.mug, ("body", "handle")),
     "sofa": (furniture.sofa, ("seat", "back", "arm", "leg")),
     "stool": (furniture.stool, ("seat", "leg")),
     "table": (furniture.table, ("top", "leg", "shelf")),
-    "vase": (household.vase, ("body", "plant")),
+    "vase": (vessels.vase, ("body", "plant")),
 }
 CATEGORIES = tuple(_BUILDERS)
 """Names of the objects, in the order of their classes."""

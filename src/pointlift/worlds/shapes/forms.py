@@ -1,4 +1,4 @@
-"""Small meshes that objects are built from, beside those of the street, and the `Piece` that gathers them by part."""
+"""Small meshes that objects are built from, beside those of `solids`, and the `Piece` that gathers them by part."""
 
 from __future__ import annotations
 
@@ -7,8 +7,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pointlift.data.formats.mesh import Mesh
 from pointlift.worlds.engine.materials import Palette, pick
-from pointlift.worlds.engine.solids import Mesh, Point, Solid, circle, loft, tube
+from pointlift.worlds.engine.solids import Point, Solid, circle, loft, tube
+
+WOODS = "brown beige brown orange black white"
+ANY = "red orange yellow green blue purple brown black white grey beige"
+"""Colours, each as often as it is drawn."""
 
 
 class Form(NamedTuple):

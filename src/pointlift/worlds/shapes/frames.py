@@ -11,16 +11,19 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from pointlift.data import camera
+from pointlift.data.formats.mesh import Mesh
 from pointlift.data.scene import Scene, View
 from pointlift.files import read_bytes
 from pointlift.worlds.engine import cache as generated
+from pointlift.worlds.engine import images
 from pointlift.worlds.engine.cache import Contents
+from pointlift.worlds.engine.cameras import render_view
+from pointlift.worlds.engine.images import depth_image, label_image
 from pointlift.worlds.engine.rays import Caster
-from pointlift.worlds.engine.sensors import Camera, Picture, render_view
-from pointlift.worlds.engine.solids import Mesh
 from pointlift.worlds.shapes import catalogue
-from pointlift.worlds.shapes.studio import camera_from_object, studio
-from pointlift.worlds.street.frames import DEPTH_UNITS, SKY, depth_image, label_image
+from pointlift.worlds.shapes.studio import studio
+
+__all__ = ["FrameSpec", "cut_out", "depth_image", "label_image", "mesh_file", "read_frame", "read_mesh", "read_views"]
 
 GENERATOR_VERSION = 1
 """Raised whenever the same options give other objects, so that none from before is taken for a new one."""
@@ -67,17 +70,7 @@ class FrameSpec(generated.Spec):
 
 def read_views(spec: FrameSpec) -> list[View]:
     """The views, made first if the object is not in the cache, and again (with a warning) if it is damaged there."""
-    info = generated.read(spec)
-    return [
-        View(
-            name,
-            np.array(view["intrinsics"], dtype=np.float64),
-            np.array(view["camera_from_points"], dtype=np.float64),
-            spec.folder / f"{name}.png",
-            spec.folder / f"{name}-depth.png",
-        )
-        for name, view in info["views"].items()
-    ]
+    return images.views_of(generated.read(spec), spec.folder)
 
 
 def read_mesh(spec: FrameSpec) -> tuple[Mesh, np.ndarray]:
@@ -128,21 +121,6 @@ def _contents(spec: FrameSpec) -> Contents:
         caster = Caster(place.world.vertices, place.world.faces)
         for number, camera in enumerate(place.cameras):
             noise = np.random.default_rng([spec.seed, 2, number])
-            contents |= _pictures(camera, render_view(place.world, caster, camera, noise))
-            views[camera.name] = {
-                "intrinsics": camera.intrinsics.tolist(),
-                "camera_from_points": camera_from_object(camera).tolist(),
-            }
+            contents |= images.pictures(camera.name, render_view(place.world, caster, camera, noise))
+            views[camera.name] = images.calibration(camera, camera.camera_from_points())
     return contents, {"views": views}
-
-
-def _pictures(camera: Camera, picture: Picture) -> dict[str, bytes]:
-    """The image, the part and the depth of each pixel; the last two without the floor."""
-    shown = picture["labels"] >= 0
-    labels = np.where(shown, picture["labels"], SKY).astype(np.uint8)
-    depth = np.where(shown, picture["depth"] * DEPTH_UNITS + 0.5, 0).astype(np.uint16)
-    return {
-        f"{camera.name}.png": generated.png(picture["image"]),
-        f"{camera.name}-labels.png": generated.png(labels),
-        f"{camera.name}-depth.png": generated.png(depth),
-    }

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pointlift.worlds.engine.cameras import Camera
 from pointlift.worlds.engine.materials import Palette, pick
-from pointlift.worlds.engine.sensors import Camera
 from pointlift.worlds.engine.world import Light, Materials, World
 from pointlift.worlds.shapes.forms import Form, disc
 
@@ -53,7 +53,7 @@ def studio(form: Form, materials: Materials, rng: np.random.Generator, views: in
     origins = np.stack([rng.uniform(-50, 50, 3), rng.uniform(-50, 50, 3)])
     world = World(
         vertices, faces, labels, instances, material_of, origins, rng.uniform(0, 6.28, 2) * (1, 0),
-        _joined(materials, palette.materials()), light, np.eye(4),
+        _joined(materials, palette.materials()), light,
     )  # fmt: skip
     start = rng.uniform(0, 2 * np.pi)
     cameras = [_camera(rng, index, start + index * 2 * np.pi / views, size) for index in range(views)]
@@ -111,12 +111,3 @@ def _camera(rng: np.random.Generator, index: int, azimuth: float, size: tuple[in
     matrix[:3, :3] = np.stack([right, np.cross(-outwards, right), -outwards], axis=1)
     matrix[:3, 3] = position
     return Camera(f"view{index}", intrinsics, (height, width), matrix)
-
-
-def camera_from_object(camera: Camera) -> np.ndarray:
-    """(4, 4) float64: takes points of the object to the camera's frame."""
-    rotation, position = camera.ego_from_camera[:3, :3], camera.ego_from_camera[:3, 3]
-    matrix = np.eye(4)
-    matrix[:3, :3] = rotation.T
-    matrix[:3, 3] = -rotation.T @ position
-    return matrix

@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pointlift.data.formats.mesh import Mesh
 from pointlift.worlds.engine.materials import pick
-from pointlift.worlds.engine.solids import Mesh, box, circle, extrude_side, frustum, loft
+from pointlift.worlds.engine.solids import box, circle, extrude_side, frustum, loft
 from pointlift.worlds.shapes.forms import Piece, bar, disc, mirrored, spline, turned, wing
 
 PAINTS = "white white silver red blue yellow green black grey orange"

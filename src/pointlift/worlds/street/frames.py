@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -14,12 +13,13 @@ from safetensors.numpy import save as save_tensors
 from pointlift.data.scene import Pairs, Scene, View
 from pointlift.errors import DataError
 from pointlift.worlds.engine import cache as generated
-from pointlift.worlds.engine import sensors
+from pointlift.worlds.engine import images, lidar
 from pointlift.worlds.engine.cache import Contents, intact, make
+from pointlift.worlds.engine.cameras import Picture, render_view
+from pointlift.worlds.engine.images import depth_image, label_image
 from pointlift.worlds.engine.rays import Caster
-from pointlift.worlds.engine.sensors import Camera, Picture, render_view
 from pointlift.worlds.engine.shown import agreement, points_shown
-from pointlift.worlds.street import town
+from pointlift.worlds.street import ego, town
 
 __all__ = [
     "Frame",
@@ -31,14 +31,12 @@ __all__ = [
     "make",
     "read",
     "read_scene",
-    "render_view",
+    "seen_by",
     "visible_points",
 ]
 
 GENERATOR_VERSION = 1
 """Raised whenever the same options give other frames, so that none from before is taken for a new one."""
-SKY = 255  # in label images
-DEPTH_UNITS = 256  # per metre, as in the depth images of KITTI
 _SCAN = "scan.safetensors"
 
 
@@ -77,7 +75,7 @@ class FrameSpec(generated.Spec):
     def bytes(self) -> int:
         """About how much a frame takes on disk, rather too much than too little."""
         height, width = self.image_size
-        rays = self.beams * sensors.BEAMS[self.beams][2]
+        rays = self.beams * lidar.BEAMS[self.beams][2]
         return len(self.cameras) * height * width * 5 + rays * 20 + 20_000
 
     def contents(self) -> Contents:
@@ -103,17 +101,9 @@ def read(spec: FrameSpec) -> Frame:
         DataError: it cannot be written.
     """
     info = generated.read(spec)
-    views = [
-        View(
-            name,
-            np.array(view["intrinsics"], dtype=np.float64),
-            np.array(view["camera_from_points"], dtype=np.float64),
-            spec.folder / f"{name}.png",
-            spec.folder / f"{name}-depth.png",
-        )
-        for name, view in info["views"].items()
-    ]
-    return Frame(views, np.array(info["world_from_points"], dtype=np.float64), int(info["dropped"]))
+    return Frame(
+        images.views_of(info, spec.folder), np.array(info["world_from_points"], dtype=np.float64), int(info["dropped"])
+    )
 
 
 def read_scene(spec: FrameSpec, scene_id: str) -> Scene:
@@ -139,21 +129,24 @@ def read_scene(spec: FrameSpec, scene_id: str) -> Scene:
 
 
 def _contents(spec: FrameSpec) -> Contents:
-    world = _town(spec.town_seed, spec.style).world(spec.number)
-    street, ego = sensors.split_ego(world)
-    caster, own = Caster(street.vertices, street.faces), Caster(ego.vertices, ego.faces)
-    scan = sensors.scan(street, caster, own, spec.beams, _rng(spec, 0))  # type: ignore[arg-type]
+    moment = _town(spec.town_seed, spec.style).world(spec.number)
+    street, own = moment.split()
+    caster, carrier = Caster(street.vertices, street.faces), Caster(own.vertices, own.faces)
+    pose = moment.world_from_lidar
+    scan = lidar.scan(street, caster, carrier, pose, spec.beams, _rng(spec, 0))  # type: ignore[arg-type]
     contents, views = {_SCAN: _packed(scan)}, {}
     for name in spec.cameras:
-        camera = sensors.camera(name, spec.image_size)
-        place = list(sensors.CAMERAS).index(name)  # the noise of a camera does not depend on which others there are
-        contents |= _pictures(camera, render_view(street, caster, camera, _rng(spec, 1 + place)))
-        views[name] = {
-            "intrinsics": camera.intrinsics.tolist(),
-            "camera_from_points": camera.camera_from_lidar.tolist(),
-        }
-    pose = sensors.world_from_lidar(world).tolist()
-    return contents, {"world_from_points": pose, "views": views, "dropped": scan.dropped}
+        camera = ego.camera(name, spec.image_size)
+        contents |= images.pictures(name, seen_by(name, spec, street, caster))
+        views[name] = images.calibration(camera, ego.camera_from_lidar(camera))
+    return contents, {"world_from_points": pose.tolist(), "views": views, "dropped": scan.dropped}
+
+
+def seen_by(name: str, spec: FrameSpec, street: ego.Moment, caster: Caster) -> Picture:
+    """What a camera of a frame sees of its street, which is without the ego vehicle."""
+    place = list(ego.CAMERAS).index(name)  # the noise of a camera does not depend on which others there are
+    camera = ego.camera(name, spec.image_size).placed(street.world_from_ego)
+    return render_view(street, caster, camera, _rng(spec, 1 + place))
 
 
 @lru_cache(maxsize=1)
@@ -166,7 +159,7 @@ def _rng(spec: FrameSpec, purpose: int) -> np.random.Generator:
     return np.random.default_rng([spec.town_seed, spec.number, purpose])
 
 
-def _packed(scan: sensors.Scan) -> bytes:
+def _packed(scan: lidar.Scan) -> bytes:
     return save_tensors(
         {
             "points": scan.points,
@@ -177,34 +170,7 @@ def _packed(scan: sensors.Scan) -> bytes:
     )
 
 
-def _pictures(camera: Camera, picture: Picture) -> dict[str, bytes]:
-    labels = np.where(picture["labels"] < 0, SKY, picture["labels"]).astype(np.uint8)
-    depth = np.minimum(picture["depth"] * DEPTH_UNITS + 0.5, 65535).astype(np.uint16)
-    return {
-        f"{camera.name}.png": generated.png(picture["image"]),
-        f"{camera.name}-labels.png": generated.png(labels),
-        f"{camera.name}-depth.png": generated.png(depth),
-    }
-
-
 # ---- what the cameras truly see
-
-
-def label_image(view: View) -> np.ndarray:
-    """Class (H, W) int64 of what each pixel of a street's view shows, -1 in the sky."""
-    labels = generated.pixels_of(_beside(view, "labels"), "street").astype(np.int64)
-    return np.where(labels == SKY, -1, labels)
-
-
-def depth_image(view: View) -> np.ndarray:
-    """Depth (H, W) float64 of each pixel of a street's view, metres along the camera's axis, 0 in the sky."""
-    return generated.pixels_of(_beside(view, "depth"), "street").astype(np.float64) / DEPTH_UNITS
-
-
-def _beside(view: View, what: str) -> Path:
-    if view.path is None:
-        raise DataError(f"view '{view.name}': only views of the data set 'street' have a {what} image")
-    return view.path.with_name(f"{view.path.stem}-{what}.png")
 
 
 def visible_points(scene: Scene, tolerance: float = 0.1) -> Pairs:
@@ -214,7 +180,7 @@ def visible_points(scene: Scene, tolerance: float = 0.1) -> Pairs:
     pixel shows (see `points_shown`).
 
     Raises:
-        DataError: the scene is not one of the data set ``street``.
+        DataError: the scene's views are not those of a generated world.
     """
     return points_shown(scene, depth_image, tolerance, min_depth=0.5)
 

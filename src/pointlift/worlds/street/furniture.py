@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from pointlift.data.formats.mesh import Mesh
 from pointlift.worlds.engine.materials import Palette, pick
-from pointlift.worlds.engine.solids import Body, Mesh, Solid, box, circle, frustum, loft, row, tube
+from pointlift.worlds.engine.solids import Body, Solid, box, circle, frustum, loft, row, tube
 
 
 def _disc(radius: float, thickness: float, at: tuple[float, float, float], sides: int) -> Mesh:

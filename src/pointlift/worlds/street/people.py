@@ -8,6 +8,8 @@ from pointlift.worlds.engine.materials import Palette, pick
 from pointlift.worlds.engine.solids import Body, Solid, blob, box, frustum, ring, tube
 from pointlift.worlds.street.vehicles import PAINTS
 
+CYCLE_KINDS = "bicycle bicycle bicycle motorcycle scooter"
+"""Kinds of two-wheelers, each as often as it is met."""
 CLOTHES = "blue blue black black grey grey white red green brown beige yellow orange purple"
 
 

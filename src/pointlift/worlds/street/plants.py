@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from pointlift.data.formats.mesh import Mesh
 from pointlift.worlds.engine.materials import Palette, pick
-from pointlift.worlds.engine.solids import Body, Mesh, Point, Solid, blob, circle, loft, row, row_cuts, tube
+from pointlift.worlds.engine.solids import Body, Point, Solid, blob, circle, loft, row, row_cuts, tube
 
 
 def leaves(rng: np.random.Generator, palette: Palette, season: float, *kinds: str) -> int:
@@ -159,3 +160,20 @@ def hedge(rng: np.random.Generator, palette: Palette, season: float, length: flo
     cuts = row_cuts(length, 0.8)
     solid.add(row(length, outline, step=0.8, jitter=rng.uniform(-0.06, 0.06, (cuts, len(outline), 2))), leaf)
     return solid.body()
+
+
+def plant(
+    rng: np.random.Generator, palette: Palette, season: float, kind: str, *, far: bool = False
+) -> tuple[Body, float]:
+    """A plant of a kind and the share of its width that it keeps clear; one seen from ``far`` has fewer triangles."""
+    if kind == "pine" or kind == "flat":
+        return pine(rng, palette, flat=kind == "flat", far=far), 0.5
+    if kind == "poplar":
+        return poplar(rng, palette, season), 0.7
+    if kind == "palm":
+        return palm(rng, palette), 0.25
+    if kind == "bush":
+        return bush(rng, palette, season), 0.7
+    if kind == "grass":
+        return tall_grass(rng, palette, season), 0.8
+    return tree(rng, palette, season, small=rng.random() < 0.4, far=far), 0.4

@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
+from pointlift.data.formats.mesh import Mesh
 from pointlift.worlds.engine.materials import Palette
-from pointlift.worlds.engine.solids import Body, Mesh
-from pointlift.worlds.street.layout import LABELS, SIDES, Crossing, Ground, Lot, Road, section
+from pointlift.worlds.engine.solids import Body
+from pointlift.worlds.engine.streams import Streams
+from pointlift.worlds.street.classes import LABELS
+from pointlift.worlds.street.ground import Ground, Lot
+from pointlift.worlds.street.layout import SIDES, Crossing, Road, section
 from pointlift.worlds.street.styles import Style
 
 CLEARANCE = 2.5
 """Nothing that stands is nearer than this to the line that the ego vehicle's middle follows, metres."""
 HEADROOM = 3.6
 """Branches and arms above this height may reach over the ego vehicle's path, metres."""
-
-
-class Streams:
-    """Independent random streams of one seed and style, one for each purpose."""
-
-    def __init__(self, seed: int, style: str) -> None:
-        self._seed, self._style = seed, style
-
-    def __call__(self, purpose: str) -> np.random.Generator:
-        """The stream of a purpose, from its start."""
-        return np.random.default_rng([self._seed, zlib.crc32(f"{self._style} {purpose}".encode())])
 
 
 @dataclass(frozen=True)
@@ -152,6 +144,12 @@ class Site:
         self.origins.append(origin)
         self.yaws.append(yaw)
         return len(self.origins) - 1
+
+    def beside(self, side: int) -> float:
+        """Distance from the axis to where things may stand on a side: in the parking lane or beyond the kerb."""
+        index = (side + 1) // 2
+        width = self.cut.edges[index] - (2.1 if self.cut.parking[index] else -0.15)
+        return max(width, side * self.cut.ego + CLEARANCE + 0.1)
 
     def in_crossing(self, s: float, side: int, margin: float = 1.5) -> bool:
         """Whether a place lies in the mouth of a side street."""

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from pointlift.errors import DataError
-from pointlift.worlds.engine.world import Light, World
+from pointlift.worlds.engine.streams import Streams
+from pointlift.worlds.engine.world import Light
+from pointlift.worlds.street.ego import Moment
 from pointlift.worlds.street.light import light
 from pointlift.worlds.street.populate import furnish
-from pointlift.worlds.street.site import Site, Streams
+from pointlift.worlds.street.site import Site
 from pointlift.worlds.street.styles import STYLES_BY_NAME
 
 STYLES = tuple(STYLES_BY_NAME)
@@ -74,7 +76,7 @@ class Town:
         matrix[:3, 3] = self._road.point(s, self._lane)
         return matrix
 
-    def world(self, frame: int) -> World:
+    def world(self, frame: int) -> Moment:
         """The town at one frame, within `NEAR` metres along the road.
 
         Raises:
@@ -95,7 +97,7 @@ class Town:
             label, instance = (np.full(len(body.faces), value) for value in (mover.label, mover.instance))
             parts.append(Static(vertices, body.faces, label, instance, body.material_of, vertices[:, 0]))
         starts = np.cumsum([0, *(len(part.vertices) for part in parts)])
-        return World(
+        return Moment(
             vertices=np.concatenate([part.vertices for part in parts]),
             faces=np.concatenate([part.faces + start for part, start in zip(parts, starts[:-1], strict=True)]),
             labels=np.concatenate([part.labels for part in parts]),

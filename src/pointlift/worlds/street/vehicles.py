@@ -6,10 +6,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pointlift.data.formats.mesh import Mesh
 from pointlift.worlds.engine.materials import Palette, pick
-from pointlift.worlds.engine.solids import Body, Mesh, Solid, box, extrude_side, frustum, loft, tube
+from pointlift.worlds.engine.solids import Body, Solid, box, extrude_side, frustum, loft, tube
 
 PAINTS = "white white white grey grey grey silver silver black black black blue blue red red green beige brown orange"
+CAR_KINDS = "hatchback hatchback hatchback saloon saloon estate estate suv suv van van pickup"
+LORRY_KINDS = "truck truck flatbed tanker container"
+"""Kinds of cars and lorries, each as often as it is met."""
 FLEET_PAINTS = "white white white grey blue red yellow green orange silver"
 
 
