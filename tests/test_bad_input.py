@@ -235,7 +235,7 @@ def test_a_run_that_cannot_go_on_or_be_measured(
     assert not done.value.code
     said = refused(*pretrain(tiny_overrides, out, "training.steps=1", "loss.temperature=0.5"))
     assert f"{out} holds a run of another recipe (loss.temperature was 0.07 and is 0.5)" in said
-    evaluate = ["evaluate", str(out), "--cpu", "--data-root", str(root), "--task"]
+    evaluate = ["evaluate", str(out), "--cpu", "--data-root", str(root), "--protocol"]
     assert "did you mean 'finetune'?" in refused(*evaluate, "fine-tune")
     said = refused(*evaluate, "linear-probe", *settings("max_point=9"))
     assert "there is no key 'max_point'; did you mean 'max_points'?" in said

@@ -8,6 +8,7 @@ import torch
 
 import pointlift
 from pointlift import cli
+from pointlift.evaluation.result import Result
 from pointlift.train import checkpoint
 
 NAME = "semantickitti-small-relational"
@@ -38,12 +39,12 @@ def test_pretrain_evaluate_and_load(
     assert json.loads(text)["step"] == 6
     assert {"recipe.yaml", "metrics.jsonl", "checkpoints", "tensorboard"} <= {path.name for path in out.iterdir()}
     options = ["--set", "classifier_epochs=1", "--set", "minimum_steps=20"]
-    code, text, _ = call(["evaluate", str(out), "--task", "linear-probe", *options, "--json"], capsys)
+    code, text, _ = call(["evaluate", str(out), "--protocol", "linear-probe", *options, "--json"], capsys)
     assert code == 0
     result = json.loads(text)
-    assert result["results"]["student"]["miou"] >= 0
-    assert json.loads((out / "evaluation" / "linear-probe.json").read_text()) == result
-    code, text, _ = call(["evaluate", str(out), "--task", "structure"], capsys)
+    assert Result.from_dict(result)["student"]["miou"] >= 0
+    assert json.loads(next((out / "evaluation").glob("linear-probe*.json")).read_text()) == result
+    code, text, _ = call(["evaluate", str(out), "--protocol", "structure"], capsys)
     assert code == 0
     assert "CKA" in text
     run = pointlift.run.Run(out)
@@ -141,7 +142,7 @@ def test_every_command_has_help_with_an_example(command: str, capsys: pytest.Cap
         (["pretrain", NAME, "--data-root", "nowhere", "--teacher", "{teacher}"], "nowhere"),
         (["pretrain", NAME, "--data-root", "{data}", "--teacher", "{empty}"], "{empty}"),
         (["pretrain", NAME, "--data-root", "{data}", "--set", "student.width=wide"], "student.width"),
-        (["evaluate", "{empty}", "--task", "linear-probe"], "not a run folder"),
+        (["evaluate", "{empty}", "--protocol", "linear-probe"], "not a run folder"),
         (["check", "semantickiti", "--data-root", "{data}"], "did you mean 'semantickitti'"),
         (["check", "semantickitti"], "give --data-root FOLDER"),
     ],
@@ -165,18 +166,24 @@ def test_mistakes_are_one_sentence_and_exit_code_2(
     assert "Traceback" not in error
 
 
-def test_an_unknown_task_suggests_the_nearest(
+def test_an_unknown_protocol_suggests_the_nearest(
     tiny_overrides: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "run"
     call(pretrain(tiny_overrides, out), capsys)
-    code, _, error = call(["evaluate", str(out), "--task", "linear-prob"], capsys)
+    code, _, error = call(["evaluate", str(out), "--protocol", "linear-prob"], capsys)
     assert code == 2
     assert "did you mean 'linear-probe'" in error
-    code, _, error = call(["evaluate", str(out), "--task", "linear-probe", "--set", "epoch=3"], capsys)
+    code, _, error = call(["evaluate", str(out), "--task", "linear-probe"], capsys)
+    assert code == 2
+    assert "'linear-probe' is a protocol: --protocol linear-probe" in error
+    code, _, error = call(["evaluate", str(out)], capsys)
+    assert code == 2
+    assert "give --protocol, one of: exemplar," in error
+    code, _, error = call(["evaluate", str(out), "--protocol", "linear-probe", "--set", "epoch=3"], capsys)
     assert code == 2
     assert "there is no key 'epoch'" in error
-    code, _, error = call(["evaluate", str(out), "--task", "linear-probe", "--set", "split=train"], capsys)
+    code, _, error = call(["evaluate", str(out), "--protocol", "linear-probe", "--set", "split=train"], capsys)
     assert code == 2
     assert "there is no key 'split'" in error
 

@@ -25,7 +25,3 @@ class Pointwise(Student):
         """Features (ΣN, C) of every point before the head, or of ``rows`` only."""
         features = self.body(torch.cat([batch.points / 10, self.check(batch).features], dim=1))
         return features if rows is None else features[rows]
-
-    def forward(self, batch: Batch, rows: Tensor | None = None) -> Tensor:
-        """Features (ΣN, D) of every point, or of ``rows`` only."""
-        return self.head(self.decoder_features(batch, rows))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pointlift import recipes, studies
+from pointlift import plugins, recipes, studies
 from pointlift.errors import RecipeError, nearest
 from pointlift.registry import REGISTRIES
 
@@ -17,6 +17,7 @@ def catalogue(kind: str) -> dict[str, str]:
         return FILES[kind]()
     if kind not in REGISTRIES:
         raise RecipeError(f"there is no kind called '{kind}'{nearest(kind, KINDS)}")
+    plugins.load_entry_points()
     registry = REGISTRIES[kind]
     return {name: registry.summary(name) for name in registry.names()}
 
