@@ -4,7 +4,6 @@ import pytest
 import yaml
 
 from pointlift import recipe
-from pointlift.commands.catalogue import catalogue
 from pointlift.errors import RecipeError
 
 ROOT = ["data.root=somewhere"]
@@ -104,10 +103,48 @@ def test_unknown_recipe_and_missing_file(tmp_path: Path) -> None:
         recipe.load(tmp_path / "none.yaml")
 
 
-def test_catalogue_lists_every_kind() -> None:
-    for kind in ("datasets", "teachers", "students", "losses", "methods", "protocols", "recipes"):
-        entries = catalogue(kind)
-        assert entries
-        assert all(entries.values()), f"something of {kind} has no description"
-    with pytest.raises(RecipeError, match="did you mean 'losses'"):
-        catalogue("loses")
+def test_places_and_bookkeeping_may_differ_and_all_else_is_named() -> None:
+    old = recipe.load(NAME, ROOT)
+    moved = recipe.load(NAME, ["data.root=b", "cache.folder=c", "training.workers=2", "training.log_every=1"])
+    assert recipe.differences(old, moved) == {}
+    other = recipe.load(NAME, ["data.root=elsewhere", "loss.name=similarity", "training.steps=3"])
+    assert recipe.differences(old, other)["training.steps"] == (700, 3)
+    assert recipe.differences(old, other)["loss.name"] == ("relational", "similarity")
+
+
+MIXTURE = "data={name: mixture, parts: [{name: semantickitti, root: a}, {name: street, root: b}]}"
+
+
+def test_places_of_parts_of_a_mixture_may_differ() -> None:
+    old = recipe.load(NAME, [MIXTURE])
+    assert recipe.differences(old, recipe.load(NAME, [MIXTURE, "data.parts.0.root=c"])) == {}
+    heavier = recipe.load(NAME, [MIXTURE, "data.parts.0.weight=2"])
+    assert recipe.differences(old, heavier) == {"data.parts.0.weight": (1.0, 2.0)}
+
+
+def test_what_is_portable_names_no_place() -> None:
+    values = recipe.portable(recipe.load(NAME, [MIXTURE, "cache.folder=/secret/cache", "training.workers=7"]))
+    assert "root" not in values["data"]["parts"][0]
+    assert "folder" not in values["cache"]
+    assert "workers" not in values["training"]
+    assert (values["training"]["steps"], values["data"]["parts"][1]["name"]) == (700, "street")
+
+
+def test_the_data_s_root_outlives_another_name_and_nothing_else_does() -> None:
+    loaded = recipe.load(NAME, ["data.root=kept", "data.name=street"])
+    assert (loaded.data.name, str(loaded.data.root)) == ("street", "kept")
+    loaded = recipe.load(NAME, [*ROOT, "teacher.name=clip"])
+    assert loaded.teacher.source.startswith("openai")
+
+
+def test_an_unknown_part_says_how_one_comes_from_outside() -> None:
+    with pytest.raises(RecipeError, match="--import"):
+        recipe.load(NAME, [*ROOT, "loss.name=mine"])
+
+
+def test_a_key_that_a_file_of_variants_mistypes_is_found_in_those_that_were_not_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(
+        f"extends: {NAME}\ndata: {{root: a}}\nvariants:\n  good: {{seed: 1}}\n  bad: {{sed: 1}}\n"
+    )
+    with pytest.raises(RecipeError, match="there is no key 'sed' in 'bad'; did you mean 'seed'"):
+        recipe.load(f"{tmp_path / 'mine.yaml'}:good")

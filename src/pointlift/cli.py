@@ -179,11 +179,56 @@ def demo(
             out, seeds=seeds, controls=controls, overrides=set_ or [], progress=progress, cpu=cpu
         )
     if as_json:
-        print_json(summary)
+        print_json(summary.to_dict())
         return
     for title, heading, body in demonstration.tables(summary):
         print_table(title, heading, body)
     console.print(f"all figures: {out / 'results.json'}\nreport: {out / 'report.html'}", soft_wrap=True)
+
+
+@app.command()
+def compare(
+    study: Annotated[str, typer.Argument(help="A shipped study's name or a YAML file.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for runs, table and report; by default studies/STUDY.")
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Seeds 0, 1, … this many, instead of the study's.")] = None,
+    controls: Annotated[bool, typer.Option(help="Whether to run what is wrong on purpose too.")] = True,
+    parallel: Annotated[int, typer.Option(min=1, help="Runs at a time, each in a process of its own.")] = 1,
+    data_root: DataRoot = None,
+    teacher: Teacher = None,
+    set_: Set = None,
+    cpu: Cpu = False,
+    as_json: Json = False,
+) -> None:
+    """Pretrain and evaluate recipes x seeds side by side: one table and one report; interrupt it at will.
+
+    Example: pointlift compare concept-rooms-ablations --seeds 1
+    """
+    from pointlift.commands import compare as comparing
+    from pointlift.recipe import parse_overrides
+    from pointlift.students import keep_freed_memory
+
+    keep_freed_memory()
+    out = out or Path("studies") / Path(study).stem
+    shortcuts = {"data.root": data_root, "teacher.source": teacher}
+    overrides = {key: value for key, value in shortcuts.items() if value is not None} | parse_overrides(set_ or [])
+    with progress_shown() as progress:
+        table, _ = comparing.compare(
+            study,
+            out,
+            seeds=seeds,
+            controls=controls,
+            overrides=overrides,
+            parallel=parallel,
+            progress=progress,
+            cpu=cpu,
+        )
+    if as_json:
+        print_json(table.to_dict())
+        return
+    print_table(table.title, *table.to_text())
+    console.print(f"all figures: {out / 'comparison.json'}\nreport: {out / 'report.html'}", soft_wrap=True)
 
 
 @app.command()

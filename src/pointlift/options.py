@@ -34,10 +34,23 @@ class Place(Local):
         self.flag = flag
 
 
+class Control:
+    """Marks an option that, when it is true, makes a run wrong on purpose, as a control of others.
+
+    Args:
+        words: what is wrong, for labels, such as ``pairs shuffled``.
+        why: what that takes away, as a clause.
+    """
+
+    def __init__(self, words: str, why: str) -> None:
+        self.words, self.why = words, why
+
+
 LOCAL = Local()
 DATA_ROOT = Place("--data-root FOLDER")
 TEACHER_SOURCE = Place("--teacher WEIGHTS")
 PLACE = Place()
+RANDOM_TEACHER = Control("random teacher", "a random teacher has learned nothing")
 
 
 def signature_options(name: str, kind: str, factory: Callable[..., Any], fixed: Sequence[str] = ()) -> type[BaseModel]:
@@ -110,6 +123,16 @@ def marked(options: BaseModel, mark: type[Local] = Local, prefix: str = "") -> I
                 yield from marked(inner, mark, f"{prefix}{key}." if place is None else f"{prefix}{key}.{place}.")
 
 
+def controls(options: BaseModel) -> Iterator[Control]:
+    """The marks of all true options that make a run wrong on purpose, of the model and of models within it."""
+    for key, field in type(options).model_fields.items():
+        value = getattr(options, key)
+        if isinstance(value, BaseModel):
+            yield from controls(value)
+        elif value is True:
+            yield from (mark for mark in field.metadata if isinstance(mark, Control))
+
+
 def validated(model: type[Model], values: Mapping[str, Any], what: str = "recipe", prefix: str = "") -> Model:
     """``model`` from ``values``; a `RecipeError` names the first bad key, and the right one if a key is mistyped."""
     from pydantic import ValidationError
@@ -137,7 +160,7 @@ def _explanation(first: Any, key: str, model: type[BaseModel], what: str) -> str
 
 def _model_at(model: type[BaseModel], path: Sequence[Any]) -> type[BaseModel] | None:
     """The model within ``model`` at a path of keys."""
-    for part in path:
+    for part in (part for part in path if not isinstance(part, int)):  # a number is a place in a list
         field = model.model_fields.get(part)
         options = () if field is None else _alternatives(field.annotation)
         inner = next((one for one in options if isinstance(one, type) and issubclass(one, BaseModel)), None)

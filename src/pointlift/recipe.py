@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from importlib import resources
+import copy
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny
 
+from pointlift import recipes as files
 from pointlift.data.augmentation import ImageAugmentation, PointAugmentation
-from pointlift.errors import RecipeError, nearest
-from pointlift.options import validated
-from pointlift.registry import DATASETS, LOSSES, METHODS, STUDENTS, TEACHERS, Registry
+from pointlift.errors import RecipeError
+from pointlift.options import DATA_ROOT, PLACE, TEACHER_SOURCE, marked, marks, validated
+from pointlift.registry import DATASETS, LOSSES, METHODS, STUDENTS, TEACHERS
 from pointlift.train.options import TrainOptions
 
+COMPONENTS = {"data": DATASETS, "teacher": TEACHERS, "student": STUDENTS, "loss": LOSSES, "method": METHODS}
+"""The sections of a recipe that name a part, and where its parts are registered."""
 
-def _component(registry: Registry, key: str) -> Any:
+
+def _component(key: str) -> Any:
+    registry = COMPONENTS[key]
+
     def resolve(value: Any) -> Any:
         if isinstance(value, BaseModel):
             return value
@@ -34,7 +40,7 @@ class CacheOptions(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     enabled: bool = True
-    folder: Path | None = Field(None, description="null: ~/.cache/pointlift/features")
+    folder: Annotated[Path | None, PLACE] = Field(None, description="null: ~/.cache/pointlift/features")
     image_size: tuple[int, int] | None = Field(
         None, description="height, width given to the teacher; null: the image's own, to multiples of the stride"
     )
@@ -48,11 +54,11 @@ class Recipe(BaseModel):
 
     name: str
     seed: int = Field(0, ge=0)
-    data: _component(DATASETS, "data")  # type: ignore[valid-type]
-    teacher: _component(TEACHERS, "teacher")  # type: ignore[valid-type]
-    student: _component(STUDENTS, "student")  # type: ignore[valid-type]
-    loss: _component(LOSSES, "loss")  # type: ignore[valid-type]
-    method: _component(METHODS, "method")  # type: ignore[valid-type]
+    data: _component("data")  # type: ignore[valid-type]
+    teacher: _component("teacher")  # type: ignore[valid-type]
+    student: _component("student")  # type: ignore[valid-type]
+    loss: _component("loss")  # type: ignore[valid-type]
+    method: _component("method")  # type: ignore[valid-type]
     points: PointAugmentation | None = None
     image: ImageAugmentation | None = None
     cache: CacheOptions = CacheOptions()
@@ -64,21 +70,21 @@ class Recipe(BaseModel):
 
 
 def shipped() -> dict[str, str]:
-    """The recipes that come with the package: name to the first line of their comment."""
-    found = {}
-    for file in (resources.files("pointlift") / "recipes").iterdir():
-        if file.name.endswith(".yaml"):
-            first = file.read_text().lstrip().split("\n", 1)[0]
-            found[file.name.removesuffix(".yaml")] = first.lstrip("# ") if first.startswith("#") else ""
-    return dict(sorted(found.items()))
+    """The recipes that come with the package: name to what it is, in a line."""
+    return files.shipped()
 
 
 def load(source: str | Path, overrides: Mapping[str, Any] | Sequence[str] = ()) -> Recipe:
-    """The recipe called ``source`` (a shipped name or a YAML file), with overrides such as ``loss.temperature=0.1``.
+    """The recipe called ``source``, with overrides such as ``loss.temperature=0.1``.
 
-    A recipe may name another one under ``extends`` and give only what differs. Raises `RecipeError`.
+    Args:
+        source: a shipped name, a YAML file, or ``FILE:NAME`` where a file holds several, see `pointlift.recipes`.
+        overrides: dotted keys and values, or texts of the form ``KEY=VALUE``.
+
+    Raises:
+        RecipeError: there is no such recipe, or something in it is not as it should be.
     """
-    return from_values(_read(source), overrides)
+    return from_values(files.values(source, Recipe.model_fields), overrides)
 
 
 def from_values(values: Mapping[str, Any], overrides: Mapping[str, Any] | Sequence[str] = ()) -> Recipe:
@@ -114,7 +120,11 @@ def _with(values: Mapping[str, Any], path: list[str], value: Any, key: str) -> d
     changed = dict(values)
     if not rest:
         changed[first] = value
-        return changed if first != "name" or len(key.split(".")) == 1 else {"name": value, **_kept(values)}
+        return (
+            changed
+            if first != "name" or len(key.split(".")) == 1
+            else {"name": value, **_kept(key.split(".")[0], value, values)}
+        )
     inner = changed.get(first)
     if isinstance(inner, list):  # such as data.parts.0.root: a number is the place in the list
         numbered = {str(place): one for place, one in enumerate(inner)}
@@ -130,44 +140,66 @@ def _with(values: Mapping[str, Any], path: list[str], value: Any, key: str) -> d
     return changed
 
 
-def _kept(values: Mapping[str, Any]) -> dict[str, Any]:
+def _kept(section: str, name: Any, values: Mapping[str, Any]) -> dict[str, Any]:
     """What outlives a change of name: where the data lie."""
-    return {key: values[key] for key in ("root",) if key in values}
+    if section not in COMPONENTS or not values:
+        return {}
+    options = COMPONENTS[section].options(str(name))
+    return {
+        key: value for key, value in values.items() if key in options.model_fields and DATA_ROOT in marks(options, key)
+    }
 
 
-def _read(source: str | Path) -> dict[str, Any]:
-    text, where = _text(source)
-    try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        line = getattr(getattr(error, "problem_mark", None), "line", None)
-        raise RecipeError(f"{where} is not valid YAML{'' if line is None else f' at line {line + 1}'}") from error
-    if not isinstance(values, dict):
-        raise RecipeError(f"{where} should hold keys and values, such as 'name: my-recipe'")
-    parent = values.pop("extends", None)
-    if parent is None:
-        return values
-    beside = Path(source).parent / str(parent)
-    return _merged(_read(beside if beside.is_file() else str(parent)), values)
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings, and lists of them, as one mapping with dotted keys such as ``data.parts.0.root``."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            found.update(flat(value, f"{prefix}{key}."))
+        elif isinstance(value, list) and value and all(isinstance(one, Mapping) for one in value):
+            found.update(flat(dict(enumerate(value)), f"{prefix}{key}."))  # type: ignore[arg-type]
+        else:
+            found[f"{prefix}{key}"] = value
+    return found
 
 
-def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    result = dict(base)
-    for key, value in changes.items():
-        old = base.get(key)
-        same = isinstance(old, dict) and isinstance(value, dict) and value.get("name") in (None, old.get("name"))
-        result[key] = _merged(old, value) if same else value  # type: ignore[arg-type]
+def differences(old: Recipe, new: Recipe) -> dict[str, tuple[Any, Any]]:
+    """Dotted keys in which two recipes differ, with both values; what is marked as local to a machine may differ."""
+    local = {key for recipe in (old, new) for key, _ in marked(recipe)}
+    was, now = (flat(_without(recipe.to_dict(), local)) for recipe in (old, new))
+    return {
+        key: (was.get(key), now.get(key)) for key in sorted(was.keys() | now.keys()) if was.get(key) != now.get(key)
+    }
+
+
+def portable(recipe: Recipe) -> dict[str, Any]:
+    """Plain values that hold on any machine: without what is local to one, such as places and numbers of workers.
+
+    A teacher's source stays where it is a public name and not a path, since it says which teacher it is.
+    """
+    public = {key for key, mark in marked(recipe) if mark is TEACHER_SOURCE and not _is_path(_at(recipe, key))}
+    return _without(recipe.to_dict(), {key for key, _ in marked(recipe)} - public)
+
+
+def _at(options: BaseModel, key: str) -> Any:
+    """The value at a dotted key."""
+    value: Any = options
+    for part in key.split("."):
+        value = value[int(part)] if isinstance(value, list) else getattr(value, part)
+    return value
+
+
+def _is_path(source: Any) -> bool:
+    return source is None or str(source).startswith((".", "~")) or Path(str(source)).is_absolute()
+
+
+def _without(values: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
+    """Plain values but for those at dotted keys."""
+    result = copy.deepcopy(dict(values))
+    for key in keys:
+        *path, last = key.split(".")
+        holder: Any = result
+        for part in path:
+            holder = holder[int(part)] if isinstance(holder, list) else holder[part]
+        del holder[last]
     return result
-
-
-def _text(source: str | Path) -> tuple[str, str]:
-    path = Path(source)
-    if path.suffix in (".yaml", ".yml"):
-        try:
-            return path.read_text(), str(path)
-        except OSError as error:
-            raise RecipeError(f"the recipe file {path} cannot be read: {error.strerror or error}") from error
-    names = shipped()
-    if str(source) not in names:
-        raise RecipeError(f"there is no recipe called '{source}' (a file ends in .yaml){nearest(str(source), names)}")
-    return (resources.files("pointlift") / "recipes" / f"{source}.yaml").read_text(), f"recipe {source}"

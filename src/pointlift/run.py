@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +21,7 @@ from pointlift.errors import CheckpointError
 from pointlift.files import write_atomically
 from pointlift.options import option_values
 from pointlift.progress import Progress
-from pointlift.recipe import Recipe
+from pointlift.recipe import Recipe, differences
 from pointlift.registry import METHODS, STUDENTS, TEACHERS
 from pointlift.students.base import Student
 from pointlift.teachers.cache import FeatureCache, features_folder
@@ -30,17 +29,8 @@ from pointlift.teachers.pixels import PixelFeatures
 from pointlift.train import checkpoint, fit, log
 from pointlift.train.loop import STEP_COUNT
 from pointlift.train.method import Method, Trained
-from pointlift.train.options import BOOKKEEPING
 
 _log = logging.getLogger(__name__)
-
-_MAY_DIFFER = {f"training.{name}" for name in BOOKKEEPING} | {
-    "data.root",
-    "data.workers",
-    "cache.folder",
-    "teacher.source",  # the teacher's fingerprint and the scenes' ids are compared instead
-    "teacher.download",
-}
 
 
 @dataclass
@@ -214,29 +204,9 @@ def _claim(folder: Path, recipe: Recipe) -> None:
     """Write the recipe into a new run folder, or check that the run in it is the same."""
     path = folder / "recipe.yaml"
     if path.is_file():
-        old, new = flat(recipes.load(path).to_dict()), flat(recipe.to_dict())
-        differ = (key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
-        changed = sorted(key for key in differ if of_any_part(key) not in _MAY_DIFFER)
+        changed = differences(recipes.load(path), recipe)
         if changed:
-            said = ", ".join(f"{key} was {old.get(key)!r} and is {new.get(key)!r}" for key in changed[:3])
+            said = ", ".join(f"{key} was {old!r} and is {new!r}" for key, (old, new) in list(changed.items())[:3])
             raise CheckpointError(f"{folder} holds a run of another recipe ({said}); give another --out, or delete it")
         return
     write_atomically(path, yaml.safe_dump(recipe.to_dict(), sort_keys=False))
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings, and lists of them, as one mapping with dotted keys such as ``data.parts.0.root``."""
-    found: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            found.update(flat(value, f"{prefix}{key}."))
-        elif isinstance(value, list) and value and all(isinstance(one, Mapping) for one in value):
-            found.update(flat(dict(enumerate(value)), f"{prefix}{key}."))  # type: ignore[arg-type]
-        else:
-            found[f"{prefix}{key}"] = value
-    return found
-
-
-def of_any_part(key: str) -> str:
-    """The key of an option of a data set, also for a part of a mixture: ``data.parts.1.root`` is a ``data.root``."""
-    return re.sub(r"^data\.parts\.\d+\.", "data.", key)

@@ -15,7 +15,8 @@ from pointlift.data.dataset import Dataset
 from pointlift.data.opening import open_dataset
 from pointlift.errors import CheckpointError, DataError
 from pointlift.evaluation.base import Trial, require, require_run
-from pointlift.evaluation.result import Result, result_name
+from pointlift.evaluation.naming import result_name
+from pointlift.evaluation.result import Result
 from pointlift.files import write_atomically
 from pointlift.progress import Progress, no_progress
 from pointlift.registry import PROTOCOLS, TASKS
@@ -188,7 +189,10 @@ def evaluate(
         "options": given,
         "evaluation_seed": seed,
     }
-    write_atomically(trial.folder / f"{result_name(result)}.json", json.dumps(result.to_dict(), indent=1, default=str))
+    write_atomically(
+        trial.folder / f"{result_name(protocol, result.task, result.run)}.json",
+        json.dumps(result.to_dict(), indent=1, default=str),
+    )
     return result
 
 

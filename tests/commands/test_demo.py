@@ -3,11 +3,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
-from pointlift import cli
+from pointlift import cli, studies
 from pointlift.commands import demo
 from pointlift.datasets import street
+from pointlift.options import controls
 from pointlift.recipe import load
+from pointlift.study import Cell, running
+from pointlift.study import load as load_study
 
 TINY = [
     "training.steps=3",
@@ -24,11 +28,15 @@ TINY = [
 
 
 @pytest.fixture
-def few_test_scans(monkeypatch: pytest.MonkeyPatch) -> None:
+def few_test_scans(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(street.SPLITS, "test", (2, 1))
-    quick = {"baselines": False, "max_points": 500, "minimum_steps": 5, "classifier_epochs": 1}
-    tasks = {"zero-shot": dict(demo.VISIBLE), "linear-probe": quick, "structure": dict(demo.VISIBLE)}
-    monkeypatch.setattr(demo, "tasks", lambda first: tasks)
+    study = yaml.safe_load(studies.texts()[demo.STUDY])
+    for evaluation in study["evaluations"]:
+        if evaluation["protocol"] == "linear-probe":
+            evaluation["options"] = {"max_points": 500, "minimum_steps": 5, "classifier_epochs": 1, "baselines": False}
+            evaluation["first_options"] = {}
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(study))
+    monkeypatch.setattr(demo, "STUDY", tmp_path / "small.yaml")
 
 
 def call(*arguments: object) -> int:
@@ -59,7 +67,7 @@ def test_demo_makes_everything_and_does_nothing_twice(
     run = out / "runs" / "street-relational-seed0"
     assert call("report", run) == 0
     assert "how to make it again" in (run / "report.html").read_text().lower()
-    elsewhere = ("evaluate", run, "--task", "zero-shot", "--split", "test", "--cpu", "--test-data")
+    elsewhere = ("evaluate", run, "--protocol", "zero-shot", "--split", "test", "--cpu", "--test-data")
     assert call(*elsewhere, "town=coast") == 0
     assert (run / "evaluation" / "zero-shot-town=coast.json").is_file()
     capsys.readouterr()
@@ -74,17 +82,35 @@ def test_demo_makes_everything_and_does_nothing_twice(
     assert call("predict", run, scan, "--prompts", "car,rode", "--cpu") == 2
     assert "road" in capsys.readouterr().err
 
-    asked: list[str] = []
-    monkeypatch.setattr(demo.api, "evaluate", lambda run, task, *rest, **more: asked.append(task))
+    def not_again(*_: object) -> None:
+        raise AssertionError("what is there was measured again")
+
+    monkeypatch.setattr(running, "evaluate", not_again)
     again = demo.demo(out, overrides=TINY, cpu=True)
-    assert asked == []
-    assert again == summary
+    assert json.loads(json.dumps(again.to_dict())) == summary
 
 
-@pytest.mark.parametrize("name", [*demo.RECIPES, *demo.CONTROLS])
-def test_recipes_differ_from_the_first_in_one_thing(name: str) -> None:
-    first, other = (load(recipe).to_dict() for recipe in (demo.RECIPES[0], name))
+def test_settings_of_the_demo() -> None:
+    study = load_study(demo.STUDY)
+    first, *others = study.cells(controls=False)
+    assert [cell.recipe.loss.name for cell in (first, *others)] == ["relational", "contrastive", "similarity"]
+    assert all(one.split == "test" for cell in (first, *others) for one in cell.evaluations)
+    options = {one.title: one.options for one in first.evaluations}
+    assert options == {
+        "zero-shot": {"occlusion": 0.05},
+        "linear-probe": {"baselines": True, "max_points": 200_000},
+        "structure": {"occlusion": 0.05},
+    }
+    assert {one.title: one.options for one in others[-1].evaluations} == {
+        **options, "linear-probe": {"baselines": False, "max_points": 200_000},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("cell", load_study(demo.STUDY).cells(), ids=lambda cell: cell.name)
+def test_recipes_differ_from_the_first_in_one_thing(cell: Cell) -> None:
+    first, other = load("street-relational").to_dict(), cell.recipe.to_dict()
     changed = {key for key in first if first[key] != other[key]} - {"name"}
-    assert other["name"] == name
-    assert changed == ({"loss"} if name in demo.RECIPES[1:] else set() if name in demo.RECIPES else changed)
+    assert other["name"] == cell.label
     assert len(changed) <= 1
+    assert cell.control or changed <= {"loss"}
+    assert cell.control == bool(list(controls(cell.recipe)))

@@ -5,13 +5,19 @@ import pytest
 import torch
 
 from pointlift.errors import DataError
-from pointlift.evaluation import plateau as module
 from pointlift.evaluation.plateau import Budget, PlateauError, Watch
-from pointlift.tasks.segmentation import Segmentation
+from pointlift.tasks.metric import Column, Direction
 from tests.evaluation.world import trial
 
 
-def watched(mious: list[float], monkeypatch, tmp_path: Path, minimum_steps: int = 0, **changes) -> Watch:
+def watched(
+    mious: list[float],
+    monkeypatch,
+    tmp_path: Path,
+    minimum_steps: int = 0,
+    better: Direction = "higher",
+    **changes,
+) -> Watch:
     """A Watch that is shown these scores, one after the other, until it stops."""
 
     class Score:
@@ -21,14 +27,19 @@ def watched(mious: list[float], monkeypatch, tmp_path: Path, minimum_steps: int 
         def update(self, *_):
             pass
 
-        def result(self, min_points: int) -> dict[str, float]:
-            assert min_points == 1
-            return {"miou": self.value}
+        decides = "miou"
+
+        def score(self) -> float:
+            return self.value
+
+        def deciding(self) -> Column:
+            return Column("miou", "mIoU", "share", better)
 
     scores = iter(mious)
-    monkeypatch.setattr(module, "confusion_of", lambda trial: Score(next(scores)))
     given = trial(tmp_path)
-    method = Segmentation(given.student, 4)
+    method = given.task.training(given.student)
+    monkeypatch.setattr(Watch, "key", "held_out_miou")
+    monkeypatch.setattr(given.task, "metric", lambda: Score(next(scores)))
     budget = Budget(
         steps=100, minimum_steps=minimum_steps, evaluate_every=1, patience=2, min_improvement=0.01, cooldown=0.0
     )
@@ -73,3 +84,9 @@ def test_the_cool_down_does_not_stop_and_keeps_the_best(monkeypatch, tmp_path: P
 def test_an_unlabelled_held_out_scan_is_said(monkeypatch, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nothing can decide when to stop"):
         watched([math.nan], monkeypatch, tmp_path)
+
+
+def test_where_lower_is_better_the_lowest_is_best(monkeypatch, tmp_path: Path) -> None:
+    watch = watched([0.9, 0.5, 0.7, 0.6, 0.1], monkeypatch, tmp_path, better="lower")
+    assert watch.plateaued
+    assert (watch.best_step, watch.report()["held_out_miou"]) == (2, 0.5)

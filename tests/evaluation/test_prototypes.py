@@ -5,7 +5,7 @@ import torch
 
 from pointlift.evaluation.protocols.exemplar import class_prototypes
 from pointlift.evaluation.protocols.structure import sampled_features
-from pointlift.evaluation.prototypes import nearest, prototype_confusions, teacher_classes
+from pointlift.evaluation.prototypes import nearest, prototype_metrics, teacher_classes
 from pointlift.evaluation.visibility import Visibility
 from tests.evaluation.world import COLORS, Oracle, World, pixel_colors, trial
 
@@ -28,8 +28,8 @@ def test_where_the_teacher_says_nothing_there_is_no_class() -> None:
 
 def test_all_rows_are_of_the_same_visible_points(tmp_path: Path) -> None:
     given = trial(tmp_path, test=World(2, seed=1, points=800))
-    found = prototype_confusions(given, {"student": Oracle()}, classify, 0, silent_above, Visibility())
-    teacher, student = found["teacher, visible points"], found["student, visible points"]
+    found = prototype_metrics(given, {"student": Oracle()}, classify, 0, silent_above, Visibility())
+    teacher, student = found["teacher", "visible points"], found["student", "visible points"]
     expected, missed = 0, 0
     for scene in given.test:
         pairs = scene.pairs()
@@ -47,7 +47,7 @@ def test_silent_pixels_make_no_exemplar_and_no_structure(tmp_path: Path) -> None
     given = trial(tmp_path, test=World(2, seed=1, points=400))
     prototypes, counts = class_prototypes(given, silent_above, None, Visibility())
     spoken = 0
-    for scene in given.train:
+    for scene in given.labelled:
         pairs = scene.pairs()
         spoken += int(((pairs.pixels[:, 1] > 15.5) & (scene.labels[pairs.point_index] >= 0)).sum())
     assert counts["samples"].sum() == spoken

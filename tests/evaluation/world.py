@@ -13,7 +13,10 @@ from pointlift.data.batch import Batch
 from pointlift.data.dataset import Dataset
 from pointlift.data.scene import Pairs, Scene, View
 from pointlift.evaluation.base import Trial
+from pointlift.evaluation.result import Result
 from pointlift.students.base import Student
+from pointlift.tasks.base import Task
+from pointlift.tasks.segmentation import Segmentation
 
 CLASSES = ("left", "middle", "right", "rare")
 K = np.array([[20.0, 0, 23.5], [0, 20.0, 15.5], [0, 0, 1]])
@@ -88,17 +91,25 @@ class ToyStudent(Student):
         return features if rows is None else features[rows]
 
 
+class LastThree(nn.Module):
+    """A head that looks at the last three channels."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features[:, -3:]
+
+
 class Oracle(ToyStudent):
     """Its output is the colour that the image has in the point's direction, also where no camera looks."""
 
+    decoder_channels = 11
+
     def __init__(self) -> None:
         super().__init__()
-        nn.init.eye_(self.head.weight)  # the head hands on the first three channels
-        nn.init.zeros_(self.head.bias)
+        self.head = LastThree()  # type: ignore[assignment]
 
     def decoder_features(self, batch: Batch, rows: Tensor | None = None) -> Tensor:
         colors = torch.from_numpy(COLORS[true_class(batch.points.numpy())] / 255.0).float()
-        features = torch.cat([colors, super().decoder_features(batch)[:, 3:]], dim=1)
+        features = torch.cat([super().decoder_features(batch), colors], dim=1)
         return features if rows is None else features[rows]
 
 
@@ -116,13 +127,22 @@ def pixel_colors(scene: Scene, pairs: Pairs) -> Tensor:
     return torch.from_numpy(colors)
 
 
-def trial(tmp_path: Path, **changes: Any) -> Trial:
+def trial(tmp_path: Path, task: Task | None = None, **changes: Any) -> Trial:
+    """A trial on the world; ``train`` is what gives labels, and what was pretrained on if nothing else is said."""
+    labelled = changes.pop("train") if "train" in changes else World(4)
     given: dict[str, Any] = {
         "student": fresh_student(5),
-        "train": World(4),
+        "pretrained": labelled,
+        "labelled": labelled,
         "test": World(2, seed=1),
+        "task": task or Segmentation(labelled),
         "fresh_student": fresh_student,
         "pixel_features": lambda: pixel_colors,
         "folder": tmp_path,
     }
     return Trial(**{**given, **changes})
+
+
+def visible(result: Result, name: str) -> dict[str, Any]:
+    """The metrics of a contestant at visible points."""
+    return result.row(name, "visible points").metrics

@@ -193,9 +193,7 @@ def test_the_order_is_that_of_a_permutation_for_each_epoch() -> None:
 def test_an_epoch_is_drawn_once_and_not_at_every_position(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = []
     whole = SceneOrder._drawn
-    monkeypatch.setattr(
-        SceneOrder, "_drawn", lambda self, epoch, *rest: drawn.append(epoch) or whole(self, epoch, *rest)
-    )
+    monkeypatch.setattr(SceneOrder, "_drawn", lambda self, epoch, *n: drawn.append(epoch) or whole(self, epoch, *n))
     order = SceneOrder(Scenes(range(1000)), seed=0)  # type: ignore[arg-type]
     for step in range(300):
         order.of(step, 10)

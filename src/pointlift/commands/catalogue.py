@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from pointlift import recipes, studies
 from pointlift.errors import RecipeError, nearest
 from pointlift.registry import REGISTRIES
 
+FILES = {"recipes": recipes.shipped, "studies": studies.shipped}
+KINDS = (*REGISTRIES, *FILES)
+"""What `pointlift list` knows."""
+
 
 def catalogue(kind: str) -> dict[str, str]:
-    """Names and one-line summaries of everything of one kind: "datasets", …, "recipes"."""
-    if kind == "recipes":
-        from pointlift.recipe import shipped
-
-        return shipped()
+    """Names and one-line summaries of everything of one kind: "datasets", …, "studies"."""
+    if kind in FILES:
+        return FILES[kind]()
     if kind not in REGISTRIES:
-        known = nearest(kind, [*REGISTRIES, "recipes"])
-        raise RecipeError(f"there is no kind called '{kind}'{known}")
+        raise RecipeError(f"there is no kind called '{kind}'{nearest(kind, KINDS)}")
     registry = REGISTRIES[kind]
     return {name: registry.summary(name) for name in registry.names()}
 

@@ -62,11 +62,11 @@ def settle_normalization(student: Student, scenes: Iterable[Scene], device: torc
 
 
 def random_network(trial: Trial, scans: Sequence[int]) -> tuple[Student, str]:
-    """A randomly initialised twin of the student, settled on these training scans, and what it is in words."""
+    """A randomly initialised twin of the student, settled on these scans that give labels, and what it is in words."""
     student = trial.fresh_student(trial.seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(trial.seed)  # in training mode a student may draw points and drop paths
-        settled = settle_normalization(student, each(trial, trial.train, "random network", scans), trial.device)
+        settled = settle_normalization(student, each(trial, trial.labelled, "random network", scans), trial.device)
     return student, (
         f"the same network with random weights (seed {trial.seed}); its batch statistics are averaged over {settled} "
         "training scans, which takes no labels"

@@ -1,4 +1,4 @@
-"""The labels that protocols learn from and are scored by."""
+"""How often each class is labelled in what protocols learn from."""
 
 from __future__ import annotations
 
@@ -6,46 +6,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pointlift.data.scene import Scene
 from pointlift.errors import DataError
 from pointlift.evaluation.base import Trial, each
-from pointlift.evaluation.metrics import IGNORE
-
-
-def labels_of(scene: Scene, split: str, num_classes: int) -> np.ndarray:
-    """Labels of ``scene`` (N,) int64 with -1 for ignored points.
-
-    Raises:
-        DataError: the scene has no labels, or a label that is no class.
-    """
-    if scene.labels is None:
-        raise DataError(
-            f"the {split} scan '{scene.id}' has no labels; this protocol needs labelled points in the training and the "
-            "test split"
-        )
-    labels = np.asarray(scene.labels)
-    if len(labels) and (labels.max() >= num_classes or labels.min() < IGNORE):
-        wrong = labels.max() if labels.max() >= num_classes else labels.min()
-        raise DataError(
-            f"the {split} scan '{scene.id}' has the label {wrong}; labels must be below the number of classes "
-            f"({num_classes}), or {IGNORE} for points to ignore"
-        )
-    return labels
-
-
-def require_labels(trial: Trial) -> None:
-    """Fail before the long work, with a `DataError`, if a split is empty or its first scan has no labels."""
-    for split, scenes in (("training", trial.train), ("test", trial.test)):
-        if len(scenes) == 0:
-            raise DataError(f"the {split} split of '{scenes.name}' has no scans")
-        labels_of(scenes[0], split, len(trial.class_names))
 
 
 def count_labels(trial: Trial, scans: Sequence[int]) -> np.ndarray:
-    """Labelled points of each class (C,) in these training scans; a `DataError` if there are none."""
+    """Targets of each class (C,) in these scans that give labels; a `DataError` if there are none."""
     counts = np.zeros(len(trial.class_names), np.int64)
-    for scene in each(trial, trial.train, "training labels", scans):
-        labels = labels_of(scene, "training", len(counts))
+    for scene in each(trial, trial.labelled, "training labels", scans):
+        labels = trial.task.targets(scene, "training scan")
         counts += np.bincount(labels[labels >= 0], minlength=len(counts))
     majority_class(counts)
     return counts

@@ -12,9 +12,7 @@ from torch import Tensor
 from pointlift.data.dataset import Subset
 from pointlift.errors import DataError
 from pointlift.evaluation.base import Trial, each
-from pointlift.evaluation.labels import labels_of
-from pointlift.evaluation.scoring import confusion_of
-from pointlift.tasks.segmentation import Segmentation
+from pointlift.tasks.supervised import Supervised
 from pointlift.train import TrainOptions, fit
 from pointlift.train.method import Method
 
@@ -37,7 +35,10 @@ class PlateauError(Exception):
 
 @dataclass
 class Watch:
-    """Scores the held-out scans from inside the loop and remembers the best weights."""
+    """Scores the held-out scans from inside the loop and remembers the best weights.
+
+    ``best`` and ``reference`` are values of which higher is better.
+    """
 
     trial: Trial
     scans: list[int]
@@ -55,40 +56,46 @@ class Watch:
 
     def __call__(self, step: int, method: Method, metrics: dict[str, float]) -> None:
         """Evaluate at ``step``; leaves the loop at the plateau."""
-        assert isinstance(method, Segmentation)
-        confusion = confusion_of(self.trial)
-        for scene in each(self.trial, self.trial.train, f"{self.name}: held-out scans", self.scans):
-            confusion.update(method.predict(scene), labels_of(scene, "training", len(self.trial.class_names)))
-        miou = confusion.result(min_points=1)["miou"]
-        if math.isnan(miou):
+        assert isinstance(method, Supervised)
+        metric, task = self.trial.task.metric(), self.trial.task
+        for scene in each(self.trial, self.trial.labelled, f"{self.name}: held-out scans", self.scans):
+            metric.update(method.predict(scene), task.targets(scene, "training scan"))
+        score = metric.score()
+        if math.isnan(score):
             raise DataError("no point of the held-out training scans has a label, so nothing can decide when to stop")
-        self.curve.append({"step": self.offset + step, "held_out_miou": miou, "loss": metrics["loss"]})
-        if miou > self.best:
-            self.best, self.best_step = miou, self.offset + step
+        self.curve.append({"step": self.offset + step, self.key: score, "loss": metrics["loss"]})
+        value = -score if metric.deciding().better == "lower" else score
+        if value > self.best:
+            self.best, self.best_step = value, self.offset + step
             self.weights = {key: value.detach().cpu().clone() for key, value in method.trained.state_dict().items()}
-        self.stale = 0 if miou > self.reference + self.budget.min_improvement else self.stale + 1
+        self.stale = 0 if value > self.reference + self.budget.min_improvement else self.stale + 1
         if self.stale == 0:
-            self.reference = miou
+            self.reference = value
         if self.stops and self.stale >= self.budget.patience and step >= self.budget.minimum_steps:
             self.plateaued = True
             raise PlateauError
 
+    @property
+    def key(self) -> str:
+        """Under which the value on the held-out scans is kept, such as ``held_out_miou``."""
+        return f"held_out_{self.trial.task.metric().decides}"
+
     def report(self) -> dict[str, Any]:
         """What goes into the result beside the metrics."""
+        best = next(point[self.key] for point in self.curve if point["step"] == self.best_step)
         return {
             "plateaued": self.plateaued,
             "best_step": self.best_step,
             "steps": self.curve[-1]["step"],
-            "held_out_miou": self.best,
-            "curve": self.curve,
+            self.key: best,
         }
 
 
-def train_to_plateau(method: Segmentation, scans: list[int], watch: Watch, options: dict[str, Any]) -> None:
+def train_to_plateau(method: Supervised, scans: list[int], watch: Watch, options: dict[str, Any]) -> None:
     """Train on these training scans to the plateau, cool down, and load the best weights of all.
 
-    Constant learning rate until the held-out mIoU has not improved for ``patience`` evaluations, then a cosine to zero
-    from the best weights. ``options`` are those of `TrainOptions` but for length and schedule.
+    Constant learning rate until what decides on the held-out scans has not improved for ``patience`` evaluations, then
+    a cosine to zero from the best weights. ``options`` are those of `TrainOptions` but for length and schedule.
     """
     budget = watch.budget
     _fit(method, scans, watch, budget.steps, {**options, "schedule": "constant"}, watch.name)
@@ -102,12 +109,12 @@ def train_to_plateau(method: Segmentation, scans: list[int], watch: Watch, optio
         method.trained.load_state_dict(watch.weights)
 
 
-def _fit(method: Segmentation, scans: list[int], watch: Watch, steps: int, options: dict[str, Any], name: str) -> None:
+def _fit(method: Supervised, scans: list[int], watch: Watch, steps: int, options: dict[str, Any], name: str) -> None:
     trial = watch.trial
     with suppress(PlateauError):
         fit(
             method,
-            Subset(trial.train, scans),
+            Subset(trial.labelled, scans),
             TrainOptions(steps=steps, log_every=min(watch.budget.evaluate_every, steps), **options),
             None,
             seed=trial.seed + watch.offset,  # the cool-down goes on with other draws

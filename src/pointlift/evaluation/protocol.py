@@ -1,4 +1,4 @@
-"""The wording of protocol blocks: everything that the numbers beside them depend on."""
+"""Everything that the numbers of a result depend on, for machines and in the words of a protocol block."""
 
 from __future__ import annotations
 
@@ -11,23 +11,30 @@ from pointlift.evaluation.base import Trial
 from pointlift.evaluation.sampling import subset
 
 
+def settings_of(trial: Trial, **options: Any) -> dict[str, Any]:
+    """The settings of a result: the protocol's options as they were used, the seed, and the data."""
+    data = {"pretrained": described(trial.pretrained), "test": described(trial.test)}
+    return {**options, "seed": trial.seed, "data": data}
+
+
+def settings_with_labels(trial: Trial, **options: Any) -> dict[str, Any]:
+    """`settings_of`, and the task and the data that give it labels."""
+    found = settings_of(trial, **options)
+    found["data"]["labelled"] = described(trial.labelled)
+    return {**found, "task": {"name": trial.task.name, **trial.task.settings}, "classes": list(trial.class_names)}
+
+
 def describe_data(trial: Trial) -> dict[str, Any]:
-    """The part of a protocol block that says which data were used, with all options of the data sets but their root."""
+    """The part of a protocol block that says what was asked of which data, with all their options but their root."""
+    elsewhere = {} if trial.pretrained is trial.labelled else {"pretraining data": described(trial.pretrained)}
     return {
-        "training data": described(trial.train),
+        "task": trial.task.name,
+        **elsewhere,
+        "training data": described(trial.labelled),
         "test data": described(trial.test),
         "classes": list(trial.class_names),
         "seed": trial.seed,
         "test labels": "used for scoring only; nothing is trained, selected, stopped or tuned on the test scans",
-    }
-
-
-def scoring_in_words() -> dict[str, str]:
-    """The part of a protocol block that says what mIoU is."""
-    return {
-        "test points": "every labelled point that the test data set yields with the options above",
-        "mIoU": "mean IoU over the classes with at least 100 labelled test points, each IoU over the points of all "
-        "test scans together; beside it over all classes of the data set",
     }
 
 

@@ -6,7 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+import numpy as np
+
 from pointlift.errors import DataError
+from pointlift.tasks.metric import Column as Column
+from pointlift.tasks.metric import Direction as Direction
+from pointlift.tasks.metric import Unit as Unit
 
 FORMAT = 2
 """Of the JSON; 1 is what was written before rows had roles."""
@@ -14,19 +19,6 @@ FORMAT = 2
 Role = Literal["student", "teacher", "baseline", "control"]
 """``student``: what was pretrained. ``teacher``: what it learned from. ``baseline``: owes nothing to the pretraining.
 ``control``: wrong on purpose."""
-Unit = Literal["share", "number", "count", "steps", "yes/no"]
-"""``share``: from 0 to 1, shown in percent. ``number``: of any size."""
-Direction = Literal["higher", "lower"]
-
-
-@dataclass(frozen=True)
-class Column:
-    """One metric: its key in a row's ``metrics``, its heading, its unit, and which direction is better if one is."""
-
-    key: str
-    heading: str
-    unit: Unit = "number"
-    better: Direction | None = None
 
 
 @dataclass
@@ -106,7 +98,7 @@ class Result:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return {"format": FORMAT, **asdict(self)}
+        return {"format": FORMAT, **_plain(asdict(self))}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], where: str = "this") -> Result:
@@ -121,3 +113,14 @@ class Result:
             return cls(**known)
         except (TypeError, KeyError) as error:
             raise DataError(f"{where} is a damaged result ({error}); measure again") from error
+
+
+def _plain(value: Any) -> Any:
+    """The same in what JSON knows: lists for tuples, None for what is not a number."""
+    if isinstance(value, Mapping):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and value != value else value

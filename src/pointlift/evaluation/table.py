@@ -1,86 +1,90 @@
-"""Results of a protocol as rows of text, for the terminal and for Markdown."""
+"""Results as tables of text, for the terminal and for Markdown; the columns of a result say how its values are read."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-_SEGMENTATION = {"mIoU": "miou", "mIoU, all classes": "miou_all", "accuracy": "accuracy", "points": "points"}
-STRUCTURE = {
-    "U": "uniformity",
-    "|ΔU|": "uniformity_gap",
-    "T": "tolerance",
-    "|ΔT|": "tolerance_gap",
-    "modality gap": "modality_gap",
-    "paired gap": "paired_gap",
-    "CKA": "linear_cka",
-    "relational gap": "relational_gap",
-}
-"""Headings of the structure measures, and their keys in a result."""
-_PERCENT = frozenset({"miou", "miou_all", "accuracy", "mean_accuracy"})
+from pointlift.evaluation.result import Column, Result
+from pointlift.tasks.metric import Unit
+
 ABSENT = "–"
 
 
-def columns(result: Mapping[str, Any]) -> list[str]:
-    """Headings of the table of ``result``; the first names the row."""
-    return ["", *_columns(result)]
-
-
-def rows(result: Mapping[str, Any]) -> list[list[str]]:
-    """One row of text for each entry of ``result["results"]``: its name, then percentages, measures and counts."""
-    keys = _columns(result).values()
-    return [[name, *(_text(key, metrics.get(key)) for key in keys)] for name, metrics in result["results"].items()]
-
-
-def class_rows(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Headings and rows of the IoU per class in percent: classes downwards, the entries of the result across.
-
-    Classes that no test point has are left out. Empty for results without classes.
-    """
-    entries = {name: metrics["classes"] for name, metrics in result["results"].items() if "classes" in metrics}
-    if not entries:
-        return [], []
-    first = next(iter(entries.values()))
-    body = []
-    for class_name in first:
-        counted = [classes[class_name] for classes in entries.values()]
-        if any(one["points"] for one in counted):
-            values = [_text("miou", one["iou"] if one["points"] else None) for one in counted]
-            body.append([class_name, f"{counted[0]['points']:,}", *values])
-    return ["class", "points", *entries], body
-
-
-def markdown(result: Mapping[str, Any]) -> str:
-    """The summary, the IoU per class and the protocol of ``result`` as Markdown."""
-    parts = [_markdown_table(columns(result), rows(result))]
-    heading, body = class_rows(result)
-    if body:
-        parts.append("IoU per class, %\n\n" + _markdown_table(heading, body))
-    if "protocol" in result:
-        parts.append("Protocol\n\n" + "\n".join(_listed(result["protocol"])))
-    return "\n\n".join(parts) + "\n"
-
-
-def _columns(result: Mapping[str, Any]) -> dict[str, str]:
-    if "columns" in result:  # a protocol that names its own
-        return dict(result["columns"])
-    segmentation = any("miou" in metrics for metrics in result["results"].values())
-    if not segmentation:
-        return STRUCTURE | {"points": "points"}
-    found = {"mIoU (≥ 100 points)" if heading == "mIoU" else heading: key for heading, key in _SEGMENTATION.items()}
-    if any("plateaued" in metrics for metrics in result["results"].values()):
-        found |= {"best step": "best_step", "plateaued": "plateaued"}
+def tables(result: Result) -> list[tuple[str, list[str], list[list[str]]]]:
+    """Title, headings and rows of everything to print: the contestants, and their classes where there are any."""
+    found = [(_title(result), columns(result), rows(result))]
+    for column in _of_classes(result):
+        heading, body = class_rows(result, column)
+        found.append((f"{column.heading} per class{', %' if column.unit == 'share' else ''}", heading, body))
     return found
 
 
-def _text(key: str, value: Any) -> str:
+def columns(result: Result) -> list[str]:
+    """Headings of the table of ``result``; the first names the row."""
+    return ["", *(f"{one.heading} ({one.note})" if one.note else one.heading for one in result.columns)]
+
+
+def rows(result: Result) -> list[list[str]]:
+    """One row of text for each contestant and subset: its name, then its values."""
+    return [[row.title, *(text(row.metrics.get(one.key), one.unit) for one in result.columns)] for row in result.rows]
+
+
+def class_rows(result: Result, column: Column) -> tuple[list[str], list[list[str]]]:
+    """Headings and rows of one value of each class: classes downwards, contestants across.
+
+    How much there is of a class (the first column that counts) stands before; classes of which there is nothing are
+    left out.
+    """
+    contestants = [row for row in result.rows if row.classes]
+    count = _count(result)
+    body = []
+    for name in contestants[0].classes if contestants else ():
+        found = [row.classes[name] for row in contestants]
+        values = [one[column.key] if count is None or one[count.key] else None for one in found]
+        if any(value is not None for value in values):
+            counted = [] if count is None else [text(found[0][count.key], count.unit)]
+            body.append([name, *counted, *(text(value, column.unit) for value in values)])
+    heading = [] if count is None else [count.heading]
+    return ["class", *heading, *(row.title for row in contestants)], body
+
+
+def markdown(result: Result) -> str:
+    """The tables and the protocol of ``result`` as Markdown."""
+    (_, heading, body), *others = tables(result)
+    parts = [_markdown_table(heading, body)]
+    parts += [f"{title}\n\n{_markdown_table(heading, body)}" for title, heading, body in others]
+    if result.words:
+        parts.append("Protocol\n\n" + "\n".join(_listed(result.words)))
+    return "\n\n".join(parts) + "\n"
+
+
+def text(value: Any, unit: Unit) -> str:
+    """A value as its unit is written: shares in percent, numbers with three digits after the point."""
     if value is None or value != value:
         return ABSENT
-    if isinstance(value, bool):
+    if unit == "yes/no":
         return "yes" if value else "no"
-    if key in _PERCENT:
+    if unit == "share":
         return f"{100 * value:.1f}"
-    return f"{value:,}" if isinstance(value, int) else f"{value:.3f}"
+    return f"{value:.3f}" if unit == "number" else f"{value:,}"
+
+
+def _title(result: Result) -> str:
+    """Protocol, split and how the data differ from the run's own."""
+    run = result.run
+    changes = [f"{key}={value}" for which in ("label_data", "test_data") for key, value in run.get(which, {}).items()]
+    return " ".join([result.protocol, *([f"on {run['split']}"] if "split" in run else []), *changes])
+
+
+def _count(result: Result) -> Column | None:
+    return next((column for column in result.class_columns if column.unit == "count"), None)
+
+
+def _of_classes(result: Result) -> list[Column]:
+    """The values of classes that make a table each."""
+    count = _count(result)
+    return [column for column in result.class_columns if column != count and any(row.classes for row in result.rows)]
 
 
 def _markdown_table(heading: list[str], body: list[list[str]]) -> str:

@@ -22,6 +22,7 @@ from pointlift.data.scene import Pairs, Scene, View
 from pointlift.errors import DataError, RecipeError
 from pointlift.losses.base import Loss
 from pointlift.losses.distributed import permuted_rows
+from pointlift.options import Control
 from pointlift.progress import Progress
 from pointlift.registry import METHODS
 from pointlift.students.base import Student
@@ -66,6 +67,9 @@ class PairBatch:
         )
 
 
+SHUFFLED_PAIRS = Control("pairs shuffled", "shuffled pairs give each point the feature of a pixel of another image")
+
+
 @METHODS.register("point_pixel")
 class PointPixel(Method):
     """Distil a frozen image teacher into a point network through point-pixel pairs.
@@ -96,7 +100,7 @@ class PointPixel(Method):
         pairs_per_scene: Annotated[int, Field(ge=1)] = 1024,
         min_depth: Annotated[float, Field(gt=0)] = 1.0,
         occlusion: Annotated[float, Field(gt=0)] | None = None,
-        shuffle_pairs: bool = False,
+        shuffle_pairs: Annotated[bool, SHUFFLED_PAIRS] = False,
         views_per_scene: Annotated[int, Field(ge=1)] | None = None,
     ) -> None:
         super().__init__()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from pointlift.report.grouping import summarise
 from pointlift.report.page import report
-from pointlift.report.summary import markdown, summarise
+from pointlift.report.tables import markdown
 
 __all__ = ["markdown", "report", "summarise"]

@@ -1,185 +1,182 @@
-"""The figures of several runs: grouped by recipe, with mean and standard deviation over seeds."""
+"""The figures of several runs: of each recipe, what every contestant reached, with its spread over seeds."""
 
 from __future__ import annotations
 
-import json
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
-from pointlift.errors import DataError
-from pointlift.report import tables
-from pointlift.run import Run, flat, of_any_part
-from pointlift.train.options import BOOKKEEPING
-
-Statistic = dict[str, Any]
-"""``mean``, ``std`` (of the sample; None for fewer than two values) and ``values``, one a run, None where absent."""
-
-_LOCAL = {"seed", "data.root", "data.workers", "cache.folder", "teacher.download"}
-_LOCAL |= {f"training.{name}" for name in BOOKKEEPING}
-_CONTROLS = {"method.shuffle_pairs": "pairs shuffled", "teacher.random": "random teacher"}
+from pointlift.evaluation.result import Column, Role
+from pointlift.run import Run
+from pointlift.train.method import Trained
 
 
-def summarise(runs: Sequence[Run]) -> dict[str, Any]:
-    """The evaluations of ``runs`` as plain values, runs that differ in their seed alone taken together.
+@dataclass(frozen=True)
+class Statistic:
+    """A metric over seeds.
 
     Args:
-        runs: any runs; what was not evaluated is left out.
-
-    Returns:
-        ``groups``: for each recipe ``name``, ``label`` (unique, short), ``control`` (None, or what is wrong on
-        purpose), ``recipe`` (without its seed), ``loss``, ``teacher``, ``student``, ``data``, ``seeds``, ``steps``,
-        ``runs`` (their folders) and ``tasks``: for each protocol ``rows`` (row -> metric -> `Statistic`), ``classes``
-        (row -> class -> metric -> `Statistic`), ``protocol``, ``split``, ``task``, ``columns`` (heading -> metric, of a
-        protocol that names its own; else empty), ``test_data``, ``options`` and ``evaluation_seed`` of the first run,
-        and ``protocol_differs``, the keys in which other runs' protocols differ from it. ``notes``: what should be
-        known of the grouping, as sentences.
-
-    Raises:
-        DataError: a result file is not the JSON that a protocol writes.
+        mean: over the runs that have it; None if there is none.
+        std: of the sample; None for fewer than two values.
+        values: one a run, None where absent.
     """
-    grouped: dict[str, list[Run]] = {}
-    notes: list[str] = []
-    for run in runs:
-        members = grouped.setdefault(json.dumps(recipe_values(run), sort_keys=True), [])
-        if any(run.recipe.seed == other.recipe.seed for other in members):
-            notes.append(f"{run.folder} repeats seed {run.recipe.seed} of {run.recipe.name} and is left out.")
-        else:
-            members.append(run)
-    groups = [_group(members) for members in grouped.values()]
-    for group, label in zip(groups, _labels(groups), strict=True):
-        group["label"] = label
-    groups.sort(key=lambda group: group["control"] is not None)  # stable: controls come last
-    notes += _comparability(groups)
-    return {"groups": groups, "notes": notes}
+
+    mean: float | None
+    std: float | None
+    values: list[float | None]
+
+    @property
+    def fixed(self) -> Statistic:
+        """Without its spread if that is only rounding: what does not depend on the run is the same in every run."""
+        return replace(self, std=None) if self.std is not None and self.std < 1e-9 else self
 
 
-def markdown(summary: Mapping[str, Any]) -> str:
-    """The tables of `summarise` for documents: results, the teacher's ceiling, IoU per class, structure."""
-    parts = []
-    for heading, table in tables.all_tables(summary):
-        parts.append(f"**{heading}**\n\n{tables.to_markdown(table)}")
-    parts += summary["notes"]
-    return "\n\n".join(parts) + "\n"
+@dataclass
+class Contestant:
+    """A row of a result over seeds; ``classes`` has the statistics of each class by its name."""
+
+    name: str
+    role: Role
+    subset: str
+    metrics: dict[str, Statistic]
+    classes: dict[str, dict[str, Statistic]]
+
+    @property
+    def title(self) -> str:
+        """Name and subset, as a heading."""
+        return f"{self.name}, {self.subset}" if self.subset else self.name
 
 
-def recipe_values(run: Run) -> dict[str, Any]:
-    """All that determines ``run`` except its seed, with dotted keys; nothing about where things lie."""
-    return {key: value for key, value in flat(run.recipe.to_dict()).items() if of_any_part(key) not in _LOCAL}
+@dataclass
+class Measured:
+    """What one protocol found of a recipe on one kind of data.
+
+    Args:
+        title: what it is called in headings and sentences.
+        protocol, task: registered names.
+        decides, columns, class_columns: as in `Result`.
+        rows: the contestants.
+        settings, words, run: of the first run's result.
+        differs: keys of the words in which other runs' differ from them.
+        settings_differ: keys of the settings in which other runs' differ.
+    """
+
+    title: str
+    protocol: str
+    task: str | None
+    decides: str
+    columns: list[Column]
+    class_columns: list[Column]
+    rows: list[Contestant]
+    settings: dict[str, Any]
+    words: dict[str, Any]
+    run: dict[str, Any]
+    differs: list[str]
+    settings_differ: list[str]
+
+    def of_role(self, role: Role, subset: str | None = "") -> list[Contestant]:
+        """The rows of a role that are scored on a subset, by default on all test points; None: on any."""
+        return [row for row in self.rows if row.role == role and subset in (None, row.subset)]
+
+    def student(self, subset: str = "") -> Contestant | None:
+        """What was pretrained, the first row of it; None if it was not scored on this subset."""
+        return next(iter(self.of_role("student", subset)), None)
+
+    @property
+    def deciding(self) -> Column:
+        """The column that decides."""
+        return next(column for column in self.columns if column.key == self.decides)
+
+    def decided(self, subset: str = "") -> Statistic | None:
+        """The student's value of the metric that decides."""
+        student = self.student(subset)
+        return student.metrics.get(self.decides) if student else None
 
 
-def statistic(values: Iterable[float | int | None]) -> Statistic:
+@dataclass
+class Group:
+    """Runs of one recipe that differ in their seed alone.
+
+    Args:
+        name: of the recipe.
+        label: unique among the groups, and short.
+        control: what is wrong on purpose; None for a proper recipe.
+        recipe: all that determines a run except its seed, with dotted keys.
+        loss, method, teacher, student, data: registered names.
+        seeds, runs: of the members; ``runs`` are their folders.
+        steps: of training.
+        results: what was measured, by `result_name`.
+        members: the runs, in the order of their seeds.
+    """
+
+    name: str
+    label: str
+    control: str | None
+    recipe: dict[str, Any]
+    loss: str
+    method: str
+    teacher: str
+    student: str
+    data: str
+    seeds: list[int]
+    steps: int
+    runs: list[str]
+    results: dict[str, Measured]
+    members: list[Run] = field(repr=False)
+
+    @property
+    def trains(self) -> Trained | None:
+        """What the method trained beside the encoder, see `Method.trains`."""
+        return self.members[0].parts.trains
+
+
+@dataclass
+class Summary:
+    """The groups, controls last; and what should be known of the grouping, as sentences."""
+
+    groups: list[Group]
+    notes: list[str]
+
+    @property
+    def proper(self) -> list[Group]:
+        """The groups that are no controls, or all if there are only such."""
+        return [group for group in self.groups if not group.control] or self.groups
+
+    def having(self, name: str) -> list[tuple[int, Group]]:
+        """The groups that have this result, each with its number."""
+        return [(number, group) for number, group in enumerate(self.groups) if name in group.results]
+
+    def names(self) -> list[str]:
+        """All results in the order in which they are shown.
+
+        First come those that tell classes apart, and of these the ones in which the teacher itself takes part.
+        """
+        found = {name: measured for group in reversed(self.groups) for name, measured in group.results.items()}
+
+        def place(name: str) -> tuple[bool, bool, str]:
+            return not found[name].class_columns, not found[name].of_role("teacher", None), name
+
+        return sorted(found, key=place)
+
+    def first(self, name: str) -> Measured:
+        """A result as the first group has it that has it at all."""
+        return self.having(name)[0][1].results[name]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        kept = [one.name for one in fields(Group) if one.name not in ("members", "results")]
+        groups = [
+            {key: getattr(group, key) for key in kept}
+            | {"results": {name: asdict(measured) for name, measured in group.results.items()}}
+            for group in self.groups
+        ]
+        return {"groups": groups, "notes": self.notes}
+
+
+def statistic(values: Iterable[float | int | bool | None]) -> Statistic:
     """Mean and sample standard deviation of the values that are there."""
-    listed = list(values)
+    listed = [float(value) if isinstance(value, bool) else value for value in values]
     known = [value for value in listed if value is not None]
     mean = statistics.fmean(known) if known else None
-    return {"mean": mean, "std": statistics.stdev(known) if len(known) > 1 else None, "values": listed}
-
-
-def _group(members: list[Run]) -> dict[str, Any]:
-    members = sorted(members, key=lambda run: run.recipe.seed)
-    recipe = members[0].recipe
-    values = recipe_values(members[0])
-    wrong = [words for key, words in _CONTROLS.items() if values.get(key) is True]
-    results = [_results(run) for run in members]
-    tasks = sorted({task for found in results for task in found})
-    return {
-        "name": recipe.name,
-        "label": recipe.name,
-        "control": ", ".join(wrong) or None,
-        "recipe": values,
-        "loss": recipe.loss.name,
-        "teacher": recipe.teacher.name,
-        "student": recipe.student.name,
-        "data": recipe.data.name,
-        "seeds": [run.recipe.seed for run in members],
-        "steps": members[0].steps,
-        "runs": [str(run.folder) for run in members],
-        "tasks": {task: _task([found.get(task) for found in results]) for task in tasks},
-    }
-
-
-def _results(run: Run) -> dict[str, dict[str, Any]]:
-    """The result files of a run by task."""
-    found = {}
-    for path in sorted((run.folder / "evaluation").glob("*.json")):
-        try:
-            result = json.loads(path.read_text())
-        except (OSError, ValueError) as error:
-            raise DataError(f"{path}: the result cannot be read ({error}); evaluate the run again") from error
-        if not isinstance(result, dict) or not isinstance(result.get("results"), dict):
-            raise DataError(
-                f"{path}: this is not the result of a protocol: it has no 'results'; evaluate the run again"
-            )
-        found[path.stem] = result
-    return found
-
-
-def _task(results: list[dict[str, Any] | None]) -> dict[str, Any]:
-    known = [result for result in results if result is not None]
-    names = list(dict.fromkeys(row for result in known for row in result["results"]))
-    rows = [{} if result is None else result["results"] for result in results]
-    protocols = [result.get("protocol", {}) for result in known]
-    differs = {k for p in protocols[1:] for k in p.keys() | protocols[0].keys() if p.get(k) != protocols[0].get(k)}
-    return {
-        "rows": {name: _metrics([row.get(name) or {} for row in rows]) for name in names},
-        "classes": {
-            name: found
-            for name in names
-            if (found := _class_metrics([(row.get(name) or {}).get("classes", {}) for row in rows]))
-        },
-        "protocol": protocols[0],
-        "protocol_differs": sorted(differs),
-        "split": known[0].get("split"),
-        "task": known[0].get("task"),
-        "columns": known[0].get("columns") or {},
-        "test_data": known[0].get("test_data") or {},
-        "options": known[0].get("options"),
-        "evaluation_seed": known[0].get("evaluation_seed", 0),
-    }
-
-
-def _metrics(entries: list[Mapping[str, Any]]) -> dict[str, Statistic]:
-    """Statistics of everything that is a number in one of the entries, one entry a run."""
-    keys = dict.fromkeys(key for entry in entries for key, value in entry.items() if _is_number(value))
-    return {key: statistic(entry.get(key) for entry in entries) for key in keys}
-
-
-def _class_metrics(entries: list[Mapping[str, Any]]) -> dict[str, dict[str, Statistic]]:
-    names = dict.fromkeys(name for entry in entries for name in entry)
-    return {name: _metrics([entry.get(name, {}) for entry in entries]) for name in names}
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _labels(groups: list[dict[str, Any]]) -> list[str]:
-    """A short, unique name for each group: its loss if that tells them apart, else its recipe, else what differs."""
-    by_loss = [" · ".join(filter(None, (group["loss"], group["control"]))) for group in groups]
-    by_name = [" · ".join(filter(None, (group["name"], group["control"]))) for group in groups]
-    for names in (by_loss, by_name):
-        if len(set(names)) == len(names):
-            return names
-    recipes = [group["recipe"] for group in groups]
-    keys = sorted({key for recipe in recipes for key in recipe})
-    varied = [key for key in keys if len({json.dumps(recipe.get(key)) for recipe in recipes}) > 1]
-    said = [", ".join(f"{key}={recipe.get(key)}" for key in varied) for recipe in recipes]
-    return [f"{group['name']} ({differs})" for group, differs in zip(groups, said, strict=True)]
-
-
-def _comparability(groups: list[dict[str, Any]]) -> list[str]:
-    notes = []
-    names = list(dict.fromkeys(group["data"] for group in groups))
-    if len(names) > 1:
-        notes.append(f"The runs have different data sets ({', '.join(names)}); their rows are not comparable.")
-    tests: dict[str, set[str]] = {}
-    for group in groups:
-        for task, found in group["tasks"].items():
-            tests.setdefault(task, set()).add(json.dumps(found["protocol"].get("test data"), sort_keys=True))
-            if {"test data", "seed"} & set(found["protocol_differs"]):
-                tests[task].add("differs within a group")
-    varied = sorted(task for task, found in tests.items() if len(found) > 1)
-    if varied:
-        notes.append(f"Not all runs were measured on the same test data: {', '.join(map(tables.called, varied))}.")
-    return notes
+    return Statistic(mean, statistics.stdev(known) if len(known) > 1 else None, listed)

@@ -1,76 +1,88 @@
-"""Supervised semantic segmentation with the labels of the scenes: what fine-tuning repeats."""
+"""Semantic segmentation: a class of every point."""
 
 from __future__ import annotations
 
-import numpy as np
-import torch
-from torch import nn
+from collections.abc import Mapping
+from typing import Literal
 
-from pointlift.data.augmentation import PointAugmentation, augment_points
+import numpy as np
+from pydantic import NonNegativeFloat
+from torch import Tensor, nn
+
 from pointlift.data.batch import Batch
-from pointlift.data.scene import Pairs, Scene
+from pointlift.data.dataset import Dataset, LabelKind
+from pointlift.data.scene import Scene
 from pointlift.errors import DataError
 from pointlift.losses.distributed import gather_rows
 from pointlift.losses.segmentation import segmentation_loss
-from pointlift.students import Student, evaluating
-from pointlift.train.method import Method
+from pointlift.registry import TASKS
+from pointlift.students.base import Student
+from pointlift.tasks.base import Task
+from pointlift.tasks.confusion import IGNORE, Confusion
 
-_NO_PAIRS = Pairs(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 2), np.float32))
 
+@TASKS.register("segmentation")
+class Segmentation(Task):
+    """Semantic segmentation: a class of every point.
 
-class Segmentation(Method):
-    """Cross-entropy + Lovász-Softmax of a new linear head on the student's decoder features (``methods.md`` A.8).
+    Fine-tuned with cross-entropy + Lovász-Softmax of a linear head on the decoder's features (``methods.md`` A.8).
 
     Args:
-        student: the 3D network; its distillation head is left aside.
-        num_classes: classes of the data set.
-        points: augmentation of the points.
+        scenes: the data set that gives labels.
         lovasz_weight: weight of the Lovász term.
-        head_factor: factor on the learning rate of the new head.
     """
 
-    def __init__(
-        self,
-        student: Student,
-        num_classes: int,
-        points: PointAugmentation | None = None,
-        *,
-        lovasz_weight: float = 1.0,
-        head_factor: float = 1.0,
-    ) -> None:
-        super().__init__()
-        self.trained = nn.ModuleDict({"student": student, "head": nn.Linear(student.decoder_channels, num_classes)})
-        for name, parameter in student.named_parameters():
-            if name.startswith("head."):
-                parameter.requires_grad_(False)
-        self.points, self.lovasz_weight = points, lovasz_weight
-        self.learning_rate_factors = {"head.": head_factor}
+    name = "segmentation"
+    labels: LabelKind = "points"
+    rows: Literal["points", "clouds"] | None = "points"
 
-    def logits(self, batch: Batch) -> torch.Tensor:
-        """Class scores ``(ΣN, C)`` of every point."""
-        parts = self.trained.get_submodule("student"), self.trained.get_submodule("head")
-        return parts[1](parts[0].decoder_features(batch))  # type: ignore[operator]
+    def __init__(self, scenes: Dataset, *, lovasz_weight: NonNegativeFloat = 1.0) -> None:
+        super().__init__(scenes)
+        self.lovasz_weight = lovasz_weight
+        self.settings = {"lovasz_weight": lovasz_weight}
 
-    def sample(self, scene: Scene, rng: np.random.Generator) -> Scene:
-        """Augment one labelled scene."""
+    @classmethod
+    def classes(cls, scenes: Dataset) -> tuple[str, ...]:
+        """The classes of points."""
+        return tuple(scenes.class_names)
+
+    def targets(self, scene: Scene, what: str = "scan") -> np.ndarray:
+        """Class (N,) int64 of every point, -1 for ignored ones."""
         if scene.labels is None:
-            raise DataError(f"scene {scene.id} has no labels, and fine-tuning needs them")
-        if self.points is None:
-            return scene
-        return augment_points(scene, _NO_PAIRS, self.points.model_copy(update={"min_pairs": 0}), rng)[0]
+            raise DataError(
+                f"the {what} '{scene.id}' has no labels; this protocol needs labelled points in the training and the "
+                "test split"
+            )
+        labels, count = np.asarray(scene.labels), len(self.class_names)
+        if len(labels) and (labels.max() >= count or labels.min() < IGNORE):
+            wrong = labels.max() if labels.max() >= count else labels.min()
+            raise DataError(
+                f"the {what} '{scene.id}' has the label {wrong}; labels must be below the number of classes "
+                f"({count}), or {IGNORE} for points to ignore"
+            )
+        return labels
 
-    def collate(self, samples: list[Scene], rng: np.random.Generator) -> Batch:
-        """Concatenate labelled clouds."""
-        return Batch.from_scenes(samples)
+    def metric(self) -> Confusion:
+        """mIoU."""
+        return Confusion(len(self.class_names), self.class_names)
 
-    def forward(self, batch: Batch) -> dict[str, torch.Tensor]:
-        """Loss over the labelled points of the global batch."""
+    def head(self, student: Student) -> nn.Linear:
+        """A linear layer."""
+        return nn.Linear(student.decoder_channels, len(self.class_names))
+
+    def loss(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """Loss over the labelled points of the global batch, given class scores (ΣN, C)."""
         assert batch.labels is not None
-        logits, labels = gather_rows(self.logits(batch)), gather_rows(batch.labels[:, None])[:, 0]
+        logits, labels = gather_rows(outputs), gather_rows(batch.labels[:, None])[:, 0]
         return {"loss": segmentation_loss(logits, labels, lovasz_weight=self.lovasz_weight)}
 
-    def predict(self, scene: Scene) -> np.ndarray:
-        """Class of every point, ``(N,)`` int64."""
-        batch = Batch.from_scenes([scene]).to(next(self.parameters()).device)
-        with evaluating(self):
-            return self.logits(batch).argmax(1).cpu().numpy()
+    def predict(self, outputs: Tensor) -> np.ndarray:
+        """Class (N,) int64 of every point."""
+        return outputs.argmax(1).cpu().numpy()
+
+    def words(self) -> Mapping[str, str]:
+        """Loss and head."""
+        return {
+            "loss": f"cross-entropy + {self.lovasz_weight:g} x Lovász-Softmax over the classes present in the batch",
+            "head": "linear, on the decoder's features",
+        }

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from pointlift.errors import RecipeError
-from pointlift.options import LOCAL, TEACHER_SOURCE
+from pointlift.options import LOCAL, RANDOM_TEACHER, TEACHER_SOURCE
 from pointlift.registry import TEACHERS
 from pointlift.teachers.base import fingerprint_of
 from pointlift.teachers.blocks import as_map, block, value_path
@@ -52,7 +52,7 @@ class CLIP(ImageTextTeacher):
         *,
         source: Annotated[str, TEACHER_SOURCE] = "openai/clip-vit-base-patch16",
         residual: bool = True,
-        random: bool = False,
+        random: Annotated[bool, RANDOM_TEACHER] = False,
         random_seed: Annotated[int, Field(ge=0)] = 0,
         download: Annotated[bool, LOCAL] = False,
     ) -> None:

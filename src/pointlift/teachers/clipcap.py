@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from pointlift.errors import CheckpointError, RecipeError
-from pointlift.options import LOCAL, PLACE, TEACHER_SOURCE
+from pointlift.options import LOCAL, PLACE, RANDOM_TEACHER, TEACHER_SOURCE
 from pointlift.registry import TEACHERS
 from pointlift.teachers.base import fingerprint_of
 from pointlift.teachers.captions import CaptionWriter
@@ -60,7 +60,7 @@ class ClipCap(HubTeacher):
         source: Annotated[str, TEACHER_SOURCE] = "openai/clip-vit-base-patch32",
         mapper: Annotated[Path | None, PLACE] = None,
         prefix: bool = True,
-        random: bool = False,
+        random: Annotated[bool, RANDOM_TEACHER] = False,
         random_seed: Annotated[int, Field(ge=0)] = 0,
         random_mapper: MapperKind = "mlp",
         language: Annotated[str, PLACE] = "gpt2",

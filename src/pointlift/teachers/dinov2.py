@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from pointlift.errors import RecipeError
-from pointlift.options import LOCAL, TEACHER_SOURCE
+from pointlift.options import LOCAL, RANDOM_TEACHER, TEACHER_SOURCE
 from pointlift.registry import TEACHERS
 from pointlift.teachers.base import fingerprint_of
 from pointlift.teachers.hub import HubTeacher, build_network, find, first_line, lasting_settings, normalisation
@@ -53,7 +53,7 @@ class DINOv2(HubTeacher):
         *,
         source: Annotated[str, TEACHER_SOURCE] = "facebook/dinov2-small",
         layer: Annotated[int, Field(ge=0)] | None = None,
-        random: bool = False,
+        random: Annotated[bool, RANDOM_TEACHER] = False,
         random_seed: Annotated[int, Field(ge=0)] = 0,
         download: Annotated[bool, LOCAL] = False,
         token_grid: Annotated[int, Field(ge=0)] = 2,

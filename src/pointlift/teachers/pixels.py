@@ -102,16 +102,16 @@ class PixelFeatures:
         if self.cache is None:
             raise ValueError("there is no cache to fill")
         self.cache.store.remove_stale()
-        scenes = as_dataset(scenes)
+        data = as_dataset(scenes)
         computed = 0
         waiting: list[View] = []
-        for done, index in enumerate(range(len(scenes)), start=1):
-            waiting += scenes.views(index)
-            if len(waiting) >= batch_size or done == len(scenes):
+        for done, index in enumerate(range(len(data)), start=1):
+            waiting += data.views(index)
+            if len(waiting) >= batch_size or done == len(data):
                 computed += self.cache.fill(waiting)
                 waiting = []
             if progress is not None:
-                progress(done, len(scenes))
+                progress(done, len(data))
         return computed
 
     def _maps(self, views: Sequence[View]) -> Iterable[Tensor]:

@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pointlift.options import LOCAL, TEACHER_SOURCE
+from pointlift.options import LOCAL, RANDOM_TEACHER, TEACHER_SOURCE
 from pointlift.registry import TEACHERS
 from pointlift.teachers.base import fingerprint_of
 from pointlift.teachers.hub import IMAGENET_MEAN, IMAGENET_STD, HubTeacher, normalisation
@@ -55,7 +55,7 @@ class ResNet50(HubTeacher):
         *,
         source: Annotated[str, TEACHER_SOURCE] = "microsoft/resnet-50",
         output_stride: Literal[4, 8, 16, 32] = 4,
-        random: bool = False,
+        random: Annotated[bool, RANDOM_TEACHER] = False,
         random_seed: Annotated[int, Field(ge=0)] = 0,
         download: Annotated[bool, LOCAL] = False,
     ) -> None:

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from pointlift.data.class_maps import ClassList, class_list
 from pointlift.errors import RecipeError
-from pointlift.options import LOCAL, PLACE, TEACHER_SOURCE
+from pointlift.options import LOCAL, PLACE, RANDOM_TEACHER, TEACHER_SOURCE
 from pointlift.registry import TEACHERS
 from pointlift.teachers.base import fingerprint_of
 from pointlift.teachers.hub import HubTeacher, build_network, find, first_line, lasting_settings, normalisation
@@ -64,7 +64,7 @@ class Segmenter(HubTeacher):
         map: str | None = None,
         text_source: Annotated[str | None, PLACE] = None,
         templates: str = "plain",
-        random: bool = False,
+        random: Annotated[bool, RANDOM_TEACHER] = False,
         random_seed: Annotated[int, Field(ge=0)] = 0,
         download: Annotated[bool, LOCAL] = False,
     ) -> None:

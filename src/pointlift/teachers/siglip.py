@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pointlift.errors import RecipeError
-from pointlift.options import LOCAL, TEACHER_SOURCE
+from pointlift.options import LOCAL, RANDOM_TEACHER, TEACHER_SOURCE
 from pointlift.registry import TEACHERS
 from pointlift.teachers.base import fingerprint_of
 from pointlift.teachers.blocks import as_map, block
@@ -51,7 +51,7 @@ class SigLIP(ImageTextTeacher):
         self,
         *,
         source: Annotated[str, TEACHER_SOURCE] = "google/siglip2-base-patch16-224",
-        random: bool = False,
+        random: Annotated[bool, RANDOM_TEACHER] = False,
         random_seed: Annotated[int, Field(ge=0)] = 0,
         download: Annotated[bool, LOCAL] = False,
     ) -> None:

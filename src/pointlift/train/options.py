@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from pointlift.options import LOCAL
 
 
 class TrainOptions(BaseModel):
@@ -33,11 +35,13 @@ class TrainOptions(BaseModel):
 
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
 
-    workers: int = Field(0, ge=0, description="processes that prepare scenes; 0 prepares them in the training process")
+    workers: Annotated[int, LOCAL] = Field(
+        0, ge=0, description="processes that prepare scenes; 0 prepares them in the training process"
+    )
     threads: int | None = Field(None, ge=1, description="CPU threads of torch; null leaves torch's own choice")
-    log_every: int = Field(10, ge=1)
-    checkpoint_every: int = Field(200, ge=1)
-    keep_checkpoints: int = Field(2, ge=1)
+    log_every: Annotated[int, LOCAL] = Field(10, ge=1)
+    checkpoint_every: Annotated[int, LOCAL] = Field(200, ge=1)
+    keep_checkpoints: Annotated[int, LOCAL] = Field(2, ge=1)
 
     def resolved(self, epoch_length: int) -> TrainOptions:
         """The same options with their length in steps, for a data set of which an epoch has ``epoch_length`` scenes.
@@ -49,7 +53,3 @@ class TrainOptions(BaseModel):
         # 1.1 passes over 10 scenes are 11 scenes, whatever a float says of it
         scenes = round(self.epochs * epoch_length, 6)
         return self.model_copy(update={"steps": max(1, math.ceil(scenes / self.batch_size)), "epochs": None})
-
-
-BOOKKEEPING = frozenset({"workers", "log_every", "checkpoint_every", "keep_checkpoints"})
-"""Options that may differ when a run is resumed, because they do not change its result."""

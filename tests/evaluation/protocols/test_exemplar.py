@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 import torch
 
+from pointlift.data.dataset import Scenes
 from pointlift.errors import DataError, RecipeError
 from pointlift.evaluation.protocols.exemplar import class_prototypes, exemplar, nearest
 from pointlift.evaluation.visibility import Visibility
 from pointlift.registry import PROTOCOLS
-from tests.evaluation.world import CLASSES, Oracle, World, pixel_colors, trial
+from tests.evaluation.world import CLASSES, Oracle, World, pixel_colors, trial, visible
 
 
 def noisy_colors(scene, pairs) -> torch.Tensor:
@@ -73,27 +74,26 @@ def test_nearest_against_a_literal_loop() -> None:
 
 def test_a_student_that_speaks_the_teacher_s_language(tmp_path: Path) -> None:
     result = PROTOCOLS.build("exemplar", trial(tmp_path, student=Oracle()))
-    metrics = result["results"]
-    assert metrics["student"]["accuracy"] == 1.0
-    assert metrics["student, visible points"]["accuracy"] == 1.0
-    assert metrics["teacher, visible points"]["accuracy"] > 0.95  # pixels on a border have the neighbour's colour
-    assert metrics["random network"]["accuracy"] < 0.9
+    assert result["student"]["accuracy"] == 1.0
+    assert visible(result, "student")["accuracy"] == 1.0
+    assert visible(result, "teacher")["accuracy"] > 0.95  # pixels on a border have the neighbour's colour
+    assert result["random network"]["accuracy"] < 0.9
     world = World(2, seed=1)
-    assert metrics["student"]["points"] == sum(int((scene.labels >= 0).sum()) for scene in world)
-    visible = sum(int((scene.labels[np.unique(scene.pairs().point_index)] >= 0).sum()) for scene in world)
-    names = [name for name in metrics if name.endswith("visible points")]
-    assert {metrics[name]["points"] for name in names} == {visible}
-    assert len(names) == 4
-    protocol = json.loads(json.dumps(result, allow_nan=False))["protocol"]
+    assert result["student"]["points"] == sum(int((scene.labels >= 0).sum()) for scene in world)
+    seen = sum(int((scene.labels[np.unique(scene.pairs().point_index)] >= 0).sum()) for scene in world)
+    at_visible = [row for row in result if row.subset == "visible points"]
+    assert {row.metrics["points"] for row in at_visible} == {seen}
+    assert len(at_visible) == 4
+    protocol = json.loads(json.dumps(result.to_dict(), allow_nan=False))["words"]
     assert protocol["classes without a training point"] == ["rare"]
     assert protocol["samples of each class"]["rare"] == 0
     assert protocol["majority class"] in CLASSES
 
 
 def test_the_occlusion_option_reaches_the_pairs(tmp_path: Path) -> None:
-    free = exemplar(trial(tmp_path))["results"]["teacher, visible points"]["points"]
-    tested = exemplar(trial(tmp_path), occlusion=0.05)["results"]["teacher, visible points"]["points"]
-    far = exemplar(trial(tmp_path), min_depth=6.0)["results"]["teacher, visible points"]["points"]
+    free = visible(exemplar(trial(tmp_path)), "teacher")["points"]
+    tested = visible(exemplar(trial(tmp_path), occlusion=0.05), "teacher")["points"]
+    far = visible(exemplar(trial(tmp_path), min_depth=6.0), "teacher")["points"]
     assert tested < free
     assert far < free
 
@@ -104,10 +104,10 @@ def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
         exemplar(wide)
     with pytest.raises(RecipeError, match="samples_per_class"):
         PROTOCOLS.build("exemplar", trial(tmp_path), samples_per_class=0)
-    with pytest.raises(DataError, match=r"test scan .* has no labels"):
+    with pytest.raises(DataError, match="needs labels of points, which the data set 'world' has not"):
         exemplar(trial(tmp_path, test=World(1, labels=False)))
     blind = [scene.select(scene.points[:, 0] < 0) for scene in World(2)]
-    given = trial(tmp_path)
-    given.train = type("Blind", (list,), {"class_names": CLASSES, "name": "blind"})(blind)
+    known = {"class_names": CLASSES, "name": "blind", "labels": World(1).labels}
+    given = trial(tmp_path, train=Scenes(blind, **known))
     with pytest.raises(DataError, match="seen by an image"):
         exemplar(given)

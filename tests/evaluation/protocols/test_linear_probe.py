@@ -3,15 +3,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from torch import Tensor
+from torch import nn
 
-from pointlift.data.batch import Batch
 from pointlift.data.scene import Scene
 from pointlift.errors import DataError, RecipeError
-from pointlift.evaluation.metrics import Confusion
 from pointlift.evaluation.protocols import linear_probe as module
 from pointlift.evaluation.protocols.linear_probe import linear_probe
 from pointlift.registry import PROTOCOLS
+from pointlift.tasks.confusion import Confusion
 from tests.evaluation.world import Oracle, ToyStudent, World, trial
 
 QUICK = {"minimum_steps": 200, "classifier_epochs": 1, "batch_size": 256}
@@ -53,15 +52,16 @@ def recorded(monkeypatch) -> list[np.ndarray]:
 
 def test_rows_points_and_protocol(tmp_path: Path) -> None:
     result = PROTOCOLS.build("linear-probe", trial(tmp_path), **QUICK)
-    assert list(result["results"]) == ROWS
+    assert [row.name for row in result] == ROWS
+    assert [row.role for row in result] == ["student"] * 2 + ["baseline"] * 5
     world = World(2, seed=1)
     labelled = sum(int((scene.labels >= 0).sum()) for scene in world)
-    assert {metrics["points"] for metrics in result["results"].values()} == {labelled}
+    assert {row.metrics["points"] for row in result} == {labelled}
     training = sum(int((scene.labels >= 0).sum()) for scene in World(4))
-    student = result["results"]["student"]
+    student = result["student"]
     assert (student["training_points"], student["feature_dim"], student["steps"]) == (training, 3, 200)
-    assert result["results"]["student, decoder"]["feature_dim"] == 8
-    protocol = json.loads(json.dumps(result, allow_nan=False))["protocol"]
+    assert result["student, decoder"]["feature_dim"] == 8
+    protocol = json.loads(json.dumps(result.to_dict(), allow_nan=False))["words"]
     assert protocol["classes without a training point"] == ["rare"]
     assert protocol["minimum_steps"] == 200
     assert "intensity" in protocol["features"]["raw features"]
@@ -72,19 +72,20 @@ def test_a_student_without_output_layer_has_one_row(tmp_path: Path) -> None:
     class Encoder(ToyStudent):
         out_channels = 0
 
-        def forward(self, batch: Batch) -> Tensor:
-            return self.decoder_features(batch)
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = nn.Identity()  # type: ignore[assignment]
 
     asked = trial(tmp_path, student=Encoder(), fresh_student=lambda seed: Encoder())
     result = PROTOCOLS.build("linear-probe", asked, **QUICK)
-    assert list(result["results"]) == [row for row in ROWS if not row.endswith(", decoder")]
-    assert result["results"]["student"]["feature_dim"] == result["results"]["random network"]["feature_dim"] == 8
-    assert "no output layer" in result["protocol"]["features"]["student"]
-    assert "student, decoder" not in result["protocol"]["features"]
+    assert [row.name for row in result] == [row for row in ROWS if not row.endswith(", decoder")]
+    assert result["student"]["feature_dim"] == result["random network"]["feature_dim"] == 8
+    assert "no output layer" in result.words["features"]["student"]
+    assert "student, decoder" not in result.words["features"]
 
 
 def test_separable_features_give_every_point(tmp_path: Path) -> None:
-    result = linear_probe(trial(tmp_path, student=Oracle()), **QUICK)["results"]
+    result = linear_probe(trial(tmp_path, student=Oracle()), **QUICK)
     assert result["student"]["miou"] == 1.0
     assert result["student"]["accuracy"] == 1.0
     assert result["student"]["miou_all"] == 0.75  # one of four classes is nowhere
@@ -103,17 +104,15 @@ def test_test_labels_change_no_prediction(tmp_path: Path, monkeypatch) -> None:
 
 
 def test_the_seed_decides_everything(tmp_path: Path) -> None:
-    one, two, other = (
-        linear_probe(trial(tmp_path, seed=s), points_per_scene=50, **QUICK)["results"] for s in (0, 0, 1)
-    )
+    one, two, other = (linear_probe(trial(tmp_path, seed=s), points_per_scene=50, **QUICK) for s in (0, 0, 1))
     assert one == two
     assert one["raw features"]["training_loss"] != other["raw features"]["training_loss"]
 
 
 def test_points_per_scene_and_max_points(tmp_path: Path) -> None:
-    few = linear_probe(trial(tmp_path), points_per_scene=10, **QUICK)["results"]["student"]
+    few = linear_probe(trial(tmp_path), points_per_scene=10, **QUICK)["student"]
     assert few["training_points"] == 40
-    capped = linear_probe(trial(tmp_path), max_points=100, points_per_scene=90, **QUICK)["results"]["student"]
+    capped = linear_probe(trial(tmp_path), max_points=100, points_per_scene=90, **QUICK)["student"]
     assert capped["training_points"] == 100
 
 
@@ -129,7 +128,7 @@ def test_fraction_uses_whole_scans_and_at_least_the_first(tmp_path: Path, monkey
     for fraction, expected in ((0.5, [0, 2]), (0.01, [0])):
         result = linear_probe(trial(tmp_path), fraction=fraction, **QUICK)
         assert seen.pop() == expected
-        assert result["protocol"]["labelled training scans"].startswith(f"{len(expected)} of 4 training scans")
+        assert result.words["labelled training scans"].startswith(f"{len(expected)} of 4 training scans")
     with pytest.raises(RecipeError, match="fraction"):
         PROTOCOLS.build("linear-probe", trial(tmp_path), fraction=0.0)
 
@@ -137,16 +136,16 @@ def test_fraction_uses_whole_scans_and_at_least_the_first(tmp_path: Path, monkey
 def test_a_class_that_only_the_test_scans_have_counts_as_zero(tmp_path: Path) -> None:
     test = World(2, seed=1, rare=150)
     result = linear_probe(trial(tmp_path, student=Oracle(), test=test), **QUICK)
-    rare = result["results"]["student"]["classes"]["rare"]
+    rare = result.student.classes["rare"]
     assert rare["points"] > 100
     assert (rare["iou"], rare["predicted"]) == (0.0, 0)
-    assert "rare" in result["results"]["student"]["evaluated_classes"]
-    assert result["protocol"]["classes without a training point"] == ["rare"]
+    assert "rare" in result["student"]["evaluated_classes"]
+    assert result.words["classes without a training point"] == ["rare"]
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_missing_labels_are_said_before_the_work(tmp_path: Path, split: str) -> None:
-    with pytest.raises(DataError, match="has no labels; this protocol needs labelled points"):
+    with pytest.raises(DataError, match="needs labels of points, which the data set 'world' has not here"):
         linear_probe(trial(tmp_path, **{split: World(2, labels=False)}))
 
 
@@ -162,8 +161,8 @@ def test_scans_without_a_single_label(tmp_path: Path) -> None:
 
 def test_hidden_layer_on_hand_made_features(tmp_path: Path) -> None:
     result = linear_probe(trial(tmp_path), raw_mlp=8, **QUICK)
-    assert {"raw features, MLP", "local geometry, MLP"} <= set(result["results"])
-    assert "8 ReLU" in result["protocol"]["rows with MLP"]
+    assert {"raw features, MLP", "local geometry, MLP"} <= {row.name for row in result}
+    assert "8 ReLU" in result.words["rows with MLP"]
 
 
 def test_the_student_is_left_as_it_was(tmp_path: Path) -> None:

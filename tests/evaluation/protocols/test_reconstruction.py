@@ -8,7 +8,7 @@ import torch
 
 from pointlift.errors import DataError, RecipeError
 from pointlift.evaluation.base import Trial
-from pointlift.registry import PROTOCOLS, STUDENTS
+from pointlift.registry import PROTOCOLS, STUDENTS, TASKS
 from tests.methods.frames import Frames, concept, student
 
 QUICK = {"points": 64, "steps": 40, "batch_size": 4, "learning_rate": 3e-3}
@@ -16,7 +16,8 @@ QUICK = {"points": 64, "steps": 40, "batch_size": 4, "learning_rate": 3e-3}
 
 def trial(folder: Path, **changes: Any) -> Trial:
     values: dict[str, Any] = {"student": student(), "fresh_student": lambda seed: student()}
-    values |= {"train": Frames(6), "test": Frames(4, seed=1), **changes}
+    values |= {"pretrained": Frames(6), "test": Frames(4, seed=1), **changes}
+    values |= {"labelled": values["pretrained"], "task": TASKS.build("segmentation", values["pretrained"])}
     return Trial(pixel_features=None, folder=folder, **values)  # type: ignore[arg-type]
 
 
@@ -24,30 +25,30 @@ def test_training_the_decoder_helps_and_the_encoder_stays(tmp_path: Path) -> Non
     asked = trial(tmp_path)
     before = {key: value.clone() for key, value in asked.student.state_dict().items()}
     result = PROTOCOLS.build("reconstruction", asked, **QUICK)
-    rows = result["results"]
-    assert list(rows) == ["student", "random network", "patch centres"]
-    assert rows["student"]["trained"] < 0.9 * rows["student"]["untrained"]
-    assert rows["student"] == rows["random network"]  # here they are the same network
+    assert [row.name for row in result] == ["student", "random network", "patch centres"]
+    assert result["student"]["trained"] < 0.9 * result["student"]["untrained"]
+    assert result["student"] == result["random network"]  # here they are the same network
     assert all(torch.equal(value, before[key]) for key, value in asked.student.state_dict().items())
-    assert result["columns"] == {"Chamfer, random decoder": "untrained", "trained decoder": "trained"}
-    assert result["protocol"]["hidden"].startswith("a random 60%")
-    assert PROTOCOLS.build("reconstruction", asked, **QUICK)["results"] == rows
+    assert [column.key for column in result.columns] == ["untrained", "trained"]
+    assert (result.decides, {column.better for column in result.columns}) == ("trained", {"lower"})
+    assert result.words["hidden"].startswith("a random 60%")
+    assert PROTOCOLS.build("reconstruction", asked, **QUICK) == result
 
 
 def test_the_decoder_of_the_run_is_measured_too(tmp_path: Path) -> None:
     method = concept(target="none", reconstruction=1.0)
     asked = trial(tmp_path, student=method.student, method=lambda seed: method)
     result = PROTOCOLS.build("reconstruction", asked, **{**QUICK, "steps": 0})
-    assert set(result["results"]["student"]) == {"untrained", "own"}
+    assert set(result["student"]) == {"untrained", "own"}
 
 
 def test_drop_path_of_the_decoder_depends_on_the_seed_alone(tmp_path: Path) -> None:
     made = student(drop_path=0.5)
     asked = trial(tmp_path, student=made, fresh_student=lambda seed: made)
-    first = PROTOCOLS.build("reconstruction", asked, **QUICK)["results"]
+    first = PROTOCOLS.build("reconstruction", asked, **QUICK)
     torch.rand(1)
     state = torch.get_rng_state()
-    assert PROTOCOLS.build("reconstruction", asked, **QUICK)["results"] == first
+    assert PROTOCOLS.build("reconstruction", asked, **QUICK) == first
     assert torch.equal(torch.get_rng_state(), state)
 
 

@@ -11,7 +11,7 @@ import torch
 from pointlift.errors import DataError, RecipeError
 from pointlift.evaluation.base import Trial
 from pointlift.evaluation.protocols.retrieval import compared, ranked, similarities
-from pointlift.registry import PROTOCOLS
+from pointlift.registry import PROTOCOLS, TASKS
 from tests.methods.frames import Frames, concept
 
 
@@ -22,7 +22,9 @@ def trial(folder: Path, test: Frames, **changes: Any) -> Trial:
             made.prepare(Frames())
         return made
 
-    values = {"train": Frames(), "test": test, "folder": folder, "method": method, **changes}
+    frames = Frames()
+    values = {"pretrained": frames, "labelled": frames, "task": TASKS.build("segmentation", frames), "trains": "tokens"}
+    values |= {"test": test, "folder": folder, "method": method, **changes}
     return Trial(student=None, fresh_student=None, pixel_features=None, **values)  # type: ignore[arg-type]
 
 
@@ -84,9 +86,11 @@ def test_the_protocol_on_frames(tmp_path: Path) -> None:
     asked = trial(tmp_path, Frames(6, seed=1), progress=lambda what, done, total: steps.update({what: total - done}))
     result = PROTOCOLS.build("retrieval", asked, batch_size=4)
     assert steps == {"student": 0, "random network": 0}
-    assert result["protocol"]["test data"]["scans"] == 6
-    assert result["protocol"]["chance"] == {"recall@1": 0.1667, "recall@5": 0.8333, "median rank": 3.5}
-    assert set(result["columns"].values()) <= set(result["results"]["student"])
+    assert result.words["test data"]["scans"] == 6
+    assert result.words["chance"] == {"recall@1": 0.1667, "recall@5": 0.8333, "median rank": 3.5}
+    assert {column.key for column in result.columns} <= set(result["student"])
+    assert [row.role for row in result] == ["student", "baseline", "baseline"]
+    assert {"cosine, standardised", "L2, raw"} <= set(result.student.details["recall"])
 
 
 def test_mistakes_are_one_sentence(tmp_path: Path) -> None:
@@ -94,7 +98,8 @@ def test_mistakes_are_one_sentence(tmp_path: Path) -> None:
         PROTOCOLS.build("retrieval", trial(tmp_path, Frames(1)))
     with pytest.raises(DataError, match="has 4, 4 of them without"):
         PROTOCOLS.build("retrieval", trial(tmp_path, Frames(4, views=0)))
-    with pytest.raises(RecipeError, match="only a run of the method 'concept'"):
-        PROTOCOLS.build("retrieval", trial(tmp_path, Frames(4), method=None))
-    with pytest.raises(RecipeError, match="only a run of the method 'concept'"):
-        PROTOCOLS.build("retrieval", trial(tmp_path, Frames(4), method=lambda seed: concept(target="patches")))
+    with pytest.raises(RecipeError, match="which only a method that trained token sets has"):
+        PROTOCOLS.build("retrieval", trial(tmp_path, Frames(4), method=None, trains=None))
+    patches = trial(tmp_path, Frames(4), method=lambda seed: concept(target="patches"), trains="points")
+    with pytest.raises(RecipeError, match="which only a method that trained token sets has"):
+        PROTOCOLS.build("retrieval", patches)

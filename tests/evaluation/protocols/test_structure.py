@@ -42,7 +42,7 @@ def test_measures_against_literal_loops(tmp_path: Path) -> None:
     result = PROTOCOLS.build("structure", given, points_per_class=15)
     features, labels = sampled_features(given, {"student": given.student}, 15, Visibility())
     k, q = (np.array([unit(row) for row in features[name].double().numpy()]) for name in ("student", "teacher"))
-    found = result["results"]["student"]
+    found = result["student"]
     count = len(labels)
     off = [(i, j) for i in range(count) for j in range(count) if i != j]
     uniformity = [-np.log(np.mean([np.exp(-2 * ((x[i] - x[j]) ** 2).sum()) for i, j in off])) for x in (k, q)]
@@ -50,23 +50,24 @@ def test_measures_against_literal_loops(tmp_path: Path) -> None:
     tolerance = [np.mean([np.mean([x[i] @ x[j] for i, j in pairs]) for pairs in same]) for x in (k, q)]
     assert found["uniformity"] == pytest.approx(uniformity[0], abs=1e-5)
     assert found["tolerance"] == pytest.approx(tolerance[0], abs=1e-5)
-    assert result["results"]["teacher"]["uniformity"] == pytest.approx(uniformity[1], abs=1e-5)
-    assert result["results"]["teacher"]["tolerance"] == pytest.approx(tolerance[1], abs=1e-5)
+    assert result["teacher"]["uniformity"] == pytest.approx(uniformity[1], abs=1e-5)
+    assert result["teacher"]["tolerance"] == pytest.approx(tolerance[1], abs=1e-5)
     assert found["uniformity_gap"] == pytest.approx(abs(uniformity[0] - uniformity[1]), abs=1e-5)
     assert found["tolerance_gap"] == pytest.approx(abs(tolerance[0] - tolerance[1]), abs=1e-5)
     assert found["modality_gap"] == pytest.approx(np.linalg.norm(k.mean(0) - q.mean(0)), abs=1e-5)
     assert found["paired_gap"] == pytest.approx(1 - np.mean([a @ b for a, b in zip(k, q, strict=True)]), abs=1e-5)
     relational = np.mean([abs(k[i] @ k[j] - q[i] @ q[j]) for i, j in off])
     assert found["relational_gap"] == pytest.approx(relational, abs=1e-5)
-    assert json.dumps(result, allow_nan=False)
-    assert list(result["results"]) == ["teacher", "student", "random network"]
+    assert json.dumps(result.to_dict(), allow_nan=False)
+    found = [(row.name, row.role) for row in result]
+    assert found == [("teacher", "teacher"), ("student", "student"), ("random network", "baseline")]
 
 
 def test_a_perfect_student_has_no_gaps(tmp_path: Path) -> None:
     def true_colors(scene, pairs):
         return torch.from_numpy(Oracle().eval().features(scene)[pairs.point_index])
 
-    found = structure(trial(tmp_path, student=Oracle(), pixel_features=lambda: true_colors))["results"]["student"]
+    found = structure(trial(tmp_path, student=Oracle(), pixel_features=lambda: true_colors))["student"]
     for gap in ("uniformity_gap", "tolerance_gap", "modality_gap", "paired_gap", "relational_gap"):
         assert found[gap] == pytest.approx(0, abs=1e-5)
     assert found["linear_cka"] == pytest.approx(1, abs=1e-5)
@@ -74,7 +75,7 @@ def test_a_perfect_student_has_no_gaps(tmp_path: Path) -> None:
 
 def test_rare_classes_give_all_and_the_pair_sample_is_balanced(tmp_path: Path) -> None:
     test = World(2, seed=1, rare=8)
-    result = structure(trial(tmp_path, test=test), points_per_class=30, pair_points=40)["protocol"]
+    result = structure(trial(tmp_path, test=test), points_per_class=30, pair_points=40).words
     rare = sum(int((scene.labels[np.unique(scene.pairs().point_index)] == 3).sum()) for scene in test)
     assert 1 < rare < 10
     assert result["points of each class"] == {**dict.fromkeys(CLASSES[:3], 30), "rare": rare}
@@ -96,9 +97,9 @@ def test_balanced_sample() -> None:
 
 def test_same_seed_same_numbers(tmp_path: Path) -> None:
     noisy = {"pixel_features": lambda: noisy_colors}
-    one, two = (structure(trial(tmp_path, seed=2, **noisy), points_per_class=10)["results"] for _ in range(2))
-    other = structure(trial(tmp_path, seed=3, **noisy), points_per_class=10)["results"]
-    assert one == two
+    one, two = (structure(trial(tmp_path, seed=2, **noisy), points_per_class=10) for _ in range(2))
+    other = structure(trial(tmp_path, seed=3, **noisy), points_per_class=10)
+    assert [row.metrics for row in one] == [row.metrics for row in two]
     assert one["teacher"] != other["teacher"]
     assert one["random network"] != other["random network"]
 
@@ -106,7 +107,7 @@ def test_same_seed_same_numbers(tmp_path: Path) -> None:
 def test_what_cannot_be_measured_is_said(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="'points_per_class' is 1: input should be greater than or equal to 2"):
         PROTOCOLS.build("structure", trial(tmp_path), points_per_class=1)
-    with pytest.raises(DataError, match="has no labels"):
+    with pytest.raises(DataError, match="needs labels of points"):
         structure(trial(tmp_path, test=World(1, labels=False)))
     with pytest.raises(DataError, match="seen by an image"):
         structure(trial(tmp_path, test=World(1, views=0)))

@@ -8,12 +8,13 @@ import torch
 
 from pointlift.errors import DataError, PointliftError, RecipeError
 from pointlift.evaluation.prompts import embed_names
-from pointlift.evaluation.protocols.zero_shot import share_of_teacher, zero_shot
+from pointlift.evaluation.protocols.zero_shot import zero_shot
+from pointlift.evaluation.prototypes import share_of_teacher
 from pointlift.evaluation.table import markdown
 from pointlift.registry import PROTOCOLS
 from pointlift.teachers.templates import CLIP_TEMPLATES
 from tests.evaluation.protocols.test_exemplar import noisy_colors, unit
-from tests.evaluation.world import CLASSES, COLORS, Oracle, World, trial
+from tests.evaluation.world import CLASSES, COLORS, Oracle, World, trial, visible
 
 WORDS = {name: COLORS[index] / 255 for index, name in enumerate(CLASSES[:3])}
 WORDS |= {"rare": np.array([0.9, 0.9, -0.9]), "port": np.array([0.9, 0.1, 0.3]), "starboard": np.array([0.2, 0.0, 0.9])}
@@ -104,20 +105,19 @@ def test_against_a_literal_reference(ensemble: str, tmp_path: Path) -> None:
                 note(seen, predicted, label)
                 mean = np.mean([unit(pixels[row]) for row in rows], axis=0)
                 note(ceiling, literal_class(mean, embeddings), label)
-    rows = result["results"]
-    assert rows["student"]["miou"] == pytest.approx(literal_miou(*every))
-    assert rows["student"]["points"] == len(every[0])
-    assert rows["student, visible points"]["miou"] == pytest.approx(literal_miou(*seen))
-    assert rows["teacher, visible points"]["miou"] == pytest.approx(literal_miou(*ceiling))
-    assert rows["student"]["classes"]["left"]["predicted"] == every[0].count(0)
-    assert result["share_of_teacher"] == pytest.approx(literal_miou(*seen) / literal_miou(*ceiling))
-    assert 0.05 < rows["teacher, visible points"]["miou"] < 1
+    assert result["student"]["miou"] == pytest.approx(literal_miou(*every))
+    assert result["student"]["points"] == len(every[0])
+    assert visible(result, "student")["miou"] == pytest.approx(literal_miou(*seen))
+    assert visible(result, "teacher")["miou"] == pytest.approx(literal_miou(*ceiling))
+    assert result.student.classes["left"]["predicted"] == every[0].count(0)
+    assert visible(result, "student")["share_of_teacher"] == pytest.approx(literal_miou(*seen) / literal_miou(*ceiling))
+    assert 0.05 < visible(result, "teacher")["miou"] < 1
 
 
 def test_the_two_ensembles_differ(tmp_path: Path) -> None:
     asked = given(tmp_path, train=Named(4), test=Named(2, seed=1), pixel_features=lambda: noisy_colors)
-    mean, best = (zero_shot(asked, ensemble=ensemble)["results"] for ensemble in ("mean", "max"))
-    assert mean["teacher, visible points"]["accuracy"] != best["teacher, visible points"]["accuracy"]
+    mean, best = (zero_shot(asked, ensemble=ensemble) for ensemble in ("mean", "max"))
+    assert visible(mean, "teacher")["accuracy"] != visible(best, "teacher")["accuracy"]
 
 
 # ---- the rows
@@ -126,12 +126,11 @@ def test_the_two_ensembles_differ(tmp_path: Path) -> None:
 def test_a_student_that_speaks_the_teacher_s_language(tmp_path: Path) -> None:
     test = World(2, seed=1, points=800)
     result = PROTOCOLS.build("zero-shot", given(tmp_path, student=Oracle(), test=test))
-    metrics = result["results"]
-    assert metrics["student"]["accuracy"] == 1.0  # behind the camera too
-    assert metrics["teacher, visible points"]["accuracy"] > 0.95
-    assert metrics["random network"]["accuracy"] < 0.9
-    assert metrics["majority class"]["miou"] < 0.3
-    assert list(metrics) == [
+    assert result["student"]["accuracy"] == 1.0  # behind the camera too
+    assert visible(result, "teacher")["accuracy"] > 0.95
+    assert result["random network"]["accuracy"] < 0.9
+    assert result["majority class"]["miou"] < 0.3
+    assert [row.title for row in result] == [
         "student",
         "random network",
         "majority class",
@@ -141,11 +140,11 @@ def test_a_student_that_speaks_the_teacher_s_language(tmp_path: Path) -> None:
         "majority class, visible points",
     ]
     labelled = sum(int((scene.labels >= 0).sum()) for scene in test)
-    assert metrics["student"]["points"] == labelled
-    assert 0 < metrics["student, visible points"]["points"] < labelled
-    ratio = metrics["student, visible points"]["miou"] / metrics["teacher, visible points"]["miou"]
-    assert result["share_of_teacher"] == ratio >= 1
-    protocol = json.loads(json.dumps(result, allow_nan=False))["protocol"]
+    assert result["student"]["points"] == labelled
+    assert 0 < visible(result, "student")["points"] < labelled
+    ratio = visible(result, "student")["miou"] / visible(result, "teacher")["miou"]
+    assert visible(result, "student")["share_of_teacher"] == ratio >= 1
+    protocol = json.loads(json.dumps(result.to_dict(), allow_nan=False))["words"]
     assert protocol["prompts"] == {name: [name] for name in CLASSES}
     assert protocol["templates"] == ["{}"]
     assert protocol["majority class"].split(",")[0] in CLASSES
@@ -155,7 +154,7 @@ def test_a_student_that_speaks_the_teacher_s_language(tmp_path: Path) -> None:
 def test_prompts_come_from_the_options_then_the_data_set_and_templates_from_the_teacher(tmp_path: Path) -> None:
     asked = given(tmp_path, train=Named(4), test=Named(2, seed=1))
     asked.templates = lambda: ("some {}",)
-    protocol = PROTOCOLS.build("zero-shot", asked, prompts={"left": ["port"]})["protocol"]
+    protocol = PROTOCOLS.build("zero-shot", asked, prompts={"left": ["port"]}).words
     assert protocol["prompts"] == {
         "left": ["port"],
         "middle": ["middle"],
@@ -163,7 +162,7 @@ def test_prompts_come_from_the_options_then_the_data_set_and_templates_from_the_
         "rare": ["rare"],
     }
     assert protocol["templates"] == ["some {}"]
-    protocol = PROTOCOLS.build("zero-shot", asked, templates=["{}", "my {}"])["protocol"]
+    protocol = PROTOCOLS.build("zero-shot", asked, templates=["{}", "my {}"]).words
     assert protocol["templates"] == ["{}", "my {}"]
     assert "normalised mean" in protocol["text embeddings"]
 
@@ -174,11 +173,11 @@ def test_a_set_of_templates_goes_by_its_name(tmp_path: Path) -> None:
 
     words = given(tmp_path, embed_text=last_known_word)
     asked = PROTOCOLS.build("zero-shot", words, templates="clip85", prompts={"left": ["port"]})
-    assert tuple(asked["protocol"]["templates"]) == CLIP_TEMPLATES
+    assert tuple(asked.words["templates"]) == CLIP_TEMPLATES
     again = PROTOCOLS.build("zero-shot", words, templates=list(CLIP_TEMPLATES), prompts={"left": ["port"]})
-    assert again["results"] == asked["results"]
-    assert PROTOCOLS.build("zero-shot", words, templates="plain")["protocol"]["templates"] == ["{}"]
-    assert PROTOCOLS.build("zero-shot", words, templates="my {}")["protocol"]["templates"] == ["my {}"]
+    assert again.rows == asked.rows
+    assert PROTOCOLS.build("zero-shot", words, templates="plain").words["templates"] == ["{}"]
+    assert PROTOCOLS.build("zero-shot", words, templates="my {}").words["templates"] == ["my {}"]
 
 
 def test_each_sentence_is_embedded_once_and_in_batches() -> None:
@@ -200,18 +199,15 @@ def test_each_sentence_is_embedded_once_and_in_batches() -> None:
 
 def test_test_scans_without_images_have_no_visible_rows(tmp_path: Path) -> None:
     result = zero_shot(given(tmp_path, test=World(2, seed=1, views=0), student=Oracle()))
-    assert list(result["results"]) == ["student", "random network", "majority class"]
-    assert result["results"]["student"]["accuracy"] == 1.0
-    assert result["share_of_teacher"] is None
+    assert [row.title for row in result] == ["student", "random network", "majority class"]
+    assert result["student"]["accuracy"] == 1.0
+    assert "share_of_teacher" not in {column.key for column in result.columns}
 
 
 def test_the_share_is_undefined_where_the_teacher_knows_nothing() -> None:
-    rows = {"student, visible points": {"miou": 0.2}, "teacher, visible points": {"miou": 0.4}}
-    assert share_of_teacher(rows) == 0.5
-    rows["teacher, visible points"]["miou"] = 0.0
-    assert share_of_teacher(rows) is None
-    rows["teacher, visible points"]["miou"] = None
-    assert share_of_teacher(rows) is None
+    assert share_of_teacher(0.2, 0.4) == 0.5
+    assert share_of_teacher(0.2, 0.0) is None
+    assert share_of_teacher(0.2, None) is None
 
 
 # ---- what is refused, and when
@@ -248,5 +244,5 @@ def test_what_cannot_be_compared_is_refused_before_the_work(tmp_path: Path) -> N
     wide = given(tmp_path, embed_text=lambda prompts: torch.ones(len(prompts), 5), fresh_student=no_work)
     with pytest.raises(RecipeError, match="3 channels and the teacher's text 5; zero-shot"):
         zero_shot(wide)
-    with pytest.raises(DataError, match=r"test scan .* has no labels"):
+    with pytest.raises(DataError, match="needs labels of points"):
         zero_shot(given(tmp_path, test=World(1, labels=False), fresh_student=no_work))

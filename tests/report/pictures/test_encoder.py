@@ -18,7 +18,7 @@ from tests.test_concept_run import small
 
 
 def stage(frames: Frames, **options: object) -> EncoderStage:
-    return EncoderStage(concept(concept_tokens=6, **options), frames, frames.feature_names, no_progress)
+    return EncoderStage(concept(concept_tokens=6, **options), frames, no_progress)
 
 
 def test_each_frame_shows_features_and_four_concepts() -> None:
@@ -105,7 +105,7 @@ def runs(root: Path, tmp_path: Path) -> list[Run]:
 
 
 def headings(page: Page) -> list[str]:
-    return [name for name in page.headings if name not in ("Results", "Loss during distillation", "Protocols")][:-1]
+    return [name for name in page.headings if name not in ("Results", "Loss during pretraining", "Protocols")][:-1]
 
 
 def test_a_page_of_several_runs_pictures_the_first_seed_with_concepts(runs: list[Run], tmp_path: Path) -> None:

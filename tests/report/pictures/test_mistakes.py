@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from pointlift.evaluation.metrics import Confusion
 from pointlift.report.pictures.clusters import Cluster
 from pointlift.report.pictures.mistakes import Confused, distinct, top_confusions
+from pointlift.tasks.confusion import Confusion
 
 
 def test_top_confusions_are_shares_of_the_true_class() -> None:

@@ -14,7 +14,7 @@ from tests.methods.frames import Frames, concept
 
 
 def stage(frames: Frames, method: Concept | None = None) -> EncoderStage:
-    return EncoderStage(method or concept(), frames, frames.feature_names, no_progress)
+    return EncoderStage(method or concept(), frames, no_progress)
 
 
 def test_the_highest_score_is_first_and_the_right_one_last_among_equals() -> None:

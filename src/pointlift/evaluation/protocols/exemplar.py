@@ -12,18 +12,30 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pointlift.errors import DataError
-from pointlift.evaluation.base import PixelFeatures, Trial, each
+from pointlift.evaluation.base import PixelFeatures, Trial, each, require
 from pointlift.evaluation.features import random_network
-from pointlift.evaluation.labels import labels_of, majority_class, require_labels
-from pointlift.evaluation.protocol import absent_classes, describe_data, scoring_in_words
-from pointlift.evaluation.prototypes import nearest, prototype_confusions, require_width
+from pointlift.evaluation.labels import majority_class
+from pointlift.evaluation.protocol import absent_classes, describe_data, settings_with_labels
+from pointlift.evaluation.prototypes import Classify, nearest, prototype_metrics, prototype_result, require_width
+from pointlift.evaluation.result import Result
 from pointlift.evaluation.sampling import Shortlist, generator, spread
-from pointlift.evaluation.scoring import scored
 from pointlift.evaluation.visibility import Visibility
 from pointlift.registry import PROTOCOLS
 
 
-@PROTOCOLS.register("exemplar", needs=("labels", "point features", "teacher"))
+def classifier(trial: Trial, *, samples_per_class: int | None, min_depth: float, occlusion: float | None) -> Classify:
+    """Features to classes as a result with these settings has them."""
+    visibility = Visibility(min_depth, occlusion)
+    prototypes, _ = class_prototypes(trial, trial.pixel_features(), samples_per_class, visibility)
+    return partial(nearest, prototypes=prototypes)
+
+
+@PROTOCOLS.register(
+    "exemplar",
+    needs=("labels", "point classes", "point features", "teacher"),
+    reads="by labelled pixels of the training images",
+    classifier=classifier,
+)
 def exemplar(
     trial: Trial,
     *,
@@ -31,7 +43,7 @@ def exemplar(
     min_depth: NonNegativeFloat = 1.0,
     occlusion: PositiveFloat | None = None,
     normalization_scans: PositiveInt = 8,
-) -> dict[str, Any]:
+) -> Result:
     """Nearest class prototype, prototypes being mean teacher features of labelled training pixels.
 
     Prototype of class c: ``normalise(mean over its pixels of normalise(q))`` with the teacher's features q at the
@@ -46,36 +58,37 @@ def exemplar(
         normalization_scans: training scans from which the random network takes its batch statistics.
 
     Returns:
-        ``protocol`` and ``results``, the metrics of `Confusion.result` by row. Rows that end in "visible points" are
-        scored on the labelled test points that a camera sees.
+        The task's metric of the student, a random network and the majority class at all points and, where a camera sees
+        a labelled point, at visible points; there also of the teacher, and the student's share of what it reaches.
 
     Raises:
         DataError: labels are missing. RecipeError: the student's features cannot be compared with the teacher's.
     """
-    require_labels(trial)
+    require(trial, "exemplar")
     visibility = Visibility(min_depth, occlusion)
     pixel_features = trial.pixel_features()
     prototypes, counts = class_prototypes(trial, pixel_features, samples_per_class, visibility)
     require_width(trial.student, prototypes.shape[1], "the teacher", "exemplar")
-    network, network_in_words = random_network(trial, spread(range(len(trial.train)), normalization_scans))
+    network, network_in_words = random_network(trial, spread(range(len(trial.labelled)), normalization_scans))
     majority = majority_class(counts["points"])
     networks = {"student": trial.student, "random network": network}
     classify = partial(nearest, prototypes=prototypes)
-    confusions = prototype_confusions(trial, networks, classify, majority, pixel_features, visibility)
-    protocol = {
+    metrics = prototype_metrics(trial, networks, classify, majority, pixel_features, visibility)
+    options = {"samples_per_class": samples_per_class, "normalization_scans": normalization_scans}
+    words = {
         **_prototypes_in_words(trial, counts["samples"], samples_per_class),
         **_prediction_in_words(visibility),
         "random network": network_in_words,
         "majority class": trial.class_names[majority],
     }
-    return {"protocol": protocol, "results": {name: scored(confusion) for name, confusion in confusions.items()}}
+    settings = settings_with_labels(trial, **options, **visibility._asdict())
+    return prototype_result(trial, "exemplar", metrics, settings, words)
 
 
 def _prototypes_in_words(trial: Trial, samples: np.ndarray, samples_per_class: int | None) -> dict[str, Any]:
     return {
-        "task": "exemplar",
         **describe_data(trial),
-        **scoring_in_words(),
+        **trial.task.metric().words,
         "prototypes": "one per class: L2-normalised mean of the L2-normalised teacher features at the pixels of "
         "labelled training points; a point seen by several views gives one pixel in each, and pixels of which the "
         "teacher says nothing give none",
@@ -105,9 +118,9 @@ def class_prototypes(
     shortlist, points = _draw_pixels(trial, samples_per_class, visibility)
     sums: Tensor | None = None
     samples = np.zeros(num_classes, np.int64)
-    for number, scene in enumerate(each(trial, trial.train, "prototypes")):
+    for number, scene in enumerate(each(trial, trial.labelled, "prototypes")):
         pairs = visibility.pairs(scene)
-        labels = labels_of(scene, "training", num_classes)[pairs.point_index]
+        labels = trial.task.targets(scene, "training scan")[pairs.point_index]
         used = np.flatnonzero(labels >= 0) if shortlist is None else shortlist.of_scene(number)[0]
         if len(used) == 0:
             continue
@@ -130,8 +143,8 @@ def _draw_pixels(
     num_classes = len(trial.class_names)
     shortlist = None if samples_per_class is None else Shortlist(num_classes, samples_per_class)
     points = np.zeros(num_classes, np.int64)
-    for number, scene in enumerate(each(trial, trial.train, "labelled pixels")):
-        labels = labels_of(scene, "training", num_classes)
+    for number, scene in enumerate(each(trial, trial.labelled, "labelled pixels")):
+        labels = trial.task.targets(scene, "training scan")
         points += np.bincount(labels[labels >= 0], minlength=num_classes)
         if shortlist is not None:
             labels_of_pairs = labels[visibility.pairs(scene).point_index]

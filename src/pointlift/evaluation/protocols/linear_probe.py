@@ -1,4 +1,4 @@
-"""Linear probe: how much of the classes a linear classifier finds in frozen per-point features."""
+"""Linear probe: how much of the classes a linear classifier finds in frozen features."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from pointlift.data.scene import Scene
-from pointlift.evaluation.base import Trial, each
+from pointlift.evaluation.base import Trial, each, require
 from pointlift.evaluation.features import (
     Source,
     random_network,
@@ -21,11 +21,12 @@ from pointlift.evaluation.features import (
     raw_source_in_words,
     student_source,
 )
-from pointlift.evaluation.labels import labels_of, majority_class, require_labels
+from pointlift.evaluation.labels import majority_class
 from pointlift.evaluation.probe import ClassWeights, Probe, ProbeOptions, train_probe
-from pointlift.evaluation.protocol import absent_classes, describe_data, scoring_in_words, subset_in_words
+from pointlift.evaluation.protocol import absent_classes, describe_data, settings_with_labels, subset_in_words
+from pointlift.evaluation.result import Result, Role, Row
 from pointlift.evaluation.sampling import generator, spread, subset
-from pointlift.evaluation.scoring import confusions, majority_row, scored
+from pointlift.evaluation.scoring import majority_row, measured, row_of
 from pointlift.registry import PROTOCOLS
 from pointlift.students.base import Student
 
@@ -33,7 +34,7 @@ Sources = dict[str, tuple[Source, int | None]]
 """What is probed, by name: the features, and the width of the probe's hidden layer."""
 
 
-@PROTOCOLS.register("linear-probe", needs=("labels",))
+@PROTOCOLS.register("linear-probe", needs=("labels", "row classes"), reads="by a linear classifier on frozen features")
 def linear_probe(
     trial: Trial,
     *,
@@ -49,15 +50,16 @@ def linear_probe(
     normalization_scans: PositiveInt = 8,
     raw_mlp: PositiveInt | None = None,
     baselines: bool = True,
-) -> dict[str, Any]:
+) -> Result:
     """Linear classifier on frozen features: the student's beside a random network's and hand-made ones.
 
-    All rows see the same training points, the same classifier and every labelled test point.
+    All rows see the same training points, the same classifier and every labelled test point. Where the task gives
+    classes to whole clouds, these take the place of points, and a cloud's features are mean and maximum of its points'.
 
     Args:
-        trial: student, data and seed.
-        fraction: share of the training scans whose labels are used, see `subset`.
-        points_per_scene: labelled points drawn from each training scan; None: as many as ``max_points`` allows.
+        trial: student, task, data and seed.
+        fraction: share of the scans that give labels whose labels are used, see `subset`.
+        points_per_scene: labelled points drawn from each such scan; None: as many as ``max_points`` allows.
         max_points: training points in memory, over all scans.
         classifier_epochs: passes over them.
         minimum_steps: updates at least, so that few labels do not mean little training.
@@ -70,15 +72,14 @@ def linear_probe(
         baselines: also the rows that do not depend on the student's weights; False where another run has them already.
 
     Returns:
-        ``protocol`` and ``results``: for each row the metrics of `Confusion.result` with ``training_points``,
-        ``feature_dim``, ``steps``, ``training_loss``.
+        The task's metric of each row, with ``training_points``, ``feature_dim``, ``steps``, ``training_loss``.
 
     Raises:
         DataError: labels are missing in either split.
     """
-    require_labels(trial)
+    require(trial, "linear-probe")
     options = ProbeOptions(classifier_epochs, minimum_steps, learning_rate, weight_decay, batch_size, class_weights)
-    chosen = subset(len(trial.train), fraction)
+    chosen = subset(len(trial.labelled), fraction)
     per_scene = min(points_per_scene or max_points, max(1, max_points // len(chosen)))
     sources: Sources = {"student": (_student_source(trial, trial.student, "student"), None)}
     words = _student_in_words(
@@ -88,28 +89,41 @@ def linear_probe(
         network, network_in_words = random_network(trial, spread(chosen, normalization_scans))
         sources |= _baselines(trial, network, raw_mlp)
         words |= _student_in_words(network, "random network", network_in_words)
-        words |= raw_source_in_words(trial.train.feature_names)
-    results, counts = _learned_rows(trial, sources, chosen, per_scene, options)
-    results["majority class"] = majority_row(trial, majority_class(counts))
-    protocol = {
-        **_data_in_words(trial, counts, per_scene, fraction),
-        **_classifier_in_words(raw_mlp),
-        **asdict(options) | {"fraction": fraction},
-        "features": words,
-    }
-    return {"protocol": protocol, "results": results}
+        words |= raw_source_in_words(trial.labelled.feature_names)
+    rows, counts = _learned_rows(trial, sources, chosen, per_scene, options)
+    rows.append(majority_row(trial, majority_class(counts)))
+    used: dict[str, Any] = {"fraction": fraction, "points_per_scene": points_per_scene, "max_points": max_points}
+    used |= {"classifier_epochs": classifier_epochs, "normalization_scans": normalization_scans}
+    used |= {"raw_mlp": raw_mlp, "baselines": baselines}
+    used |= {key: value for key, value in asdict(options).items() if key != "epochs"}
+    metric = trial.task.metric()
+    return Result(
+        "linear-probe",
+        metric.columns,
+        rows,
+        metric.decides,
+        settings_with_labels(trial, **used),
+        {
+            **_data_in_words(trial, counts, per_scene, fraction),
+            **_classifier_in_words(raw_mlp),
+            **asdict(options) | {"fraction": fraction},
+            "features": words,
+        },
+        trial.task.name,
+        metric.class_columns,
+    )
 
 
 def _learned_rows(
     trial: Trial, sources: Sources, chosen: Sequence[int], per_scene: int, options: ProbeOptions
-) -> tuple[dict[str, Any], np.ndarray]:
+) -> tuple[list[Row], np.ndarray]:
     """Every row that learns from labels, and the number of training points (C,) of each class, the same for all."""
-    results: dict[str, Any] = {}
+    rows: list[Row] = []
     for what, (source, hidden) in sources.items():
         training = collect(trial, source, chosen, per_scene, what)
         counts = training.counts(len(trial.class_names))
-        results |= _probe_rows(trial, source, training, options, hidden, what)
-    return results, counts
+        rows += _probe_rows(trial, source, training, options, hidden, what)
+    return rows, counts
 
 
 def _student_source(trial: Trial, student: Student, name: str) -> Source:
@@ -141,12 +155,11 @@ def _baselines(trial: Trial, network: Student, raw_mlp: int | None) -> Sources:
 
 def _data_in_words(trial: Trial, counts: np.ndarray, per_scene: int, fraction: float) -> dict[str, Any]:
     return {
-        "task": "linear-probe",
         **describe_data(trial),
-        **scoring_in_words(),
-        "labelled training scans": subset_in_words(len(trial.train), fraction),
-        "training points": f"{int(counts.sum())}: up to {per_scene} labelled points of each scan, drawn without "
-        "replacement from (seed, scan), the same for every row",
+        **trial.task.metric().words,
+        "labelled training scans": subset_in_words(len(trial.labelled), fraction),
+        "training points": f"{int(counts.sum())}: up to {per_scene} labelled {trial.task.rows} of each scan, drawn "
+        "without replacement from (seed, scan), the same for every row",
         **absent_classes(trial, counts),
     }
 
@@ -199,22 +212,27 @@ class TrainingPoints:
 def collect(trial: Trial, source: Source, chosen: Sequence[int], per_scene: int, what: str) -> TrainingPoints:
     """Features of at most ``per_scene`` labelled points of each chosen training scan, drawn from (seed, scan)."""
     training = TrainingPoints()
-    for scene in each(trial, trial.train, f"training features: {what}", chosen):
-        labels = labels_of(scene, "training", len(trial.class_names))
+    for scene in each(trial, trial.labelled, f"training features: {what}", chosen):
+        labels = trial.task.targets(scene, "training scan")
         rows = np.flatnonzero(labels >= 0)
         if len(rows) > per_scene:
             rows = np.sort(generator(trial.seed, "probe points", scene.id).choice(rows, per_scene, replace=False))
-        training.add(source(scene), rows, labels)
+        training.add(_pooled(trial, source, scene), rows, labels)
     majority_class(training.counts(1))  # a DataError if nothing is labelled
     return training
 
 
+def _pooled(trial: Trial, source: Source, scene: Scene) -> dict[str, Tensor]:
+    """The source's features of what has a class."""
+    return {name: trial.task.pooled(values) for name, values in source(scene).items()}
+
+
 def _probe_rows(
     trial: Trial, source: Source, training: TrainingPoints, options: ProbeOptions, hidden: int | None, what: str
-) -> dict[str, Any]:
+) -> list[Row]:
     """Train one probe per feature matrix of the source, then score all of them in one pass over the test scans."""
     probes: dict[str, Probe] = {}
-    rows: dict[str, Any] = {}
+    more: dict[str, dict[str, Any]] = {}
     labels = training.labels
     for name in training.names():
         features = training.take(name)
@@ -228,14 +246,15 @@ def _probe_rows(
             device=trial.device,
             progress=partial(trial.progress, f"classifier: {name}"),
         )
-        rows[name] = {"training_points": len(labels), "feature_dim": features.shape[1]}
-        rows[name] |= {"steps": probes[name].steps, "training_loss": probes[name].loss}
+        more[name] = {"training_points": len(labels), "feature_dim": features.shape[1]}
+        more[name] |= {"steps": probes[name].steps, "training_loss": probes[name].loss}
 
     def predict(scene: Scene) -> dict[str, Tensor]:
-        return {name: probes[name].predict(values) for name, values in source(scene).items()}
+        return {name: probes[name].predict(values) for name, values in _pooled(trial, source, scene).items()}
 
-    found = confusions(trial, predict, f"test features: {what}")
-    return {name: {**scored(found[name]), **rows[name]} for name in probes}
+    found = measured(trial, predict, f"test features: {what}")
+    role: Role = "student" if what == "student" else "baseline"
+    return [row_of(found[name], name, role, **more[name]) for name in probes]
 
 
 def _renamed(source: Source, suffix: str) -> Source:

@@ -15,20 +15,23 @@ from torch import Tensor
 from pointlift.data.batch import Batch
 from pointlift.data.clouds import onto_unit_sphere, random_rows
 from pointlift.data.scene import Scene
-from pointlift.errors import RecipeError
-from pointlift.evaluation.base import Trial, each
-from pointlift.evaluation.protocol import described
+from pointlift.evaluation.base import Trial, each, require
+from pointlift.evaluation.protocol import described, settings_of
+from pointlift.evaluation.result import Column, Result, Row
 from pointlift.methods.concept.method import Concept
 from pointlift.methods.concept.reconstruction import PatchDecoder, centre_errors, reconstruction_errors, split_patches
 from pointlift.registry import PROTOCOLS
 from pointlift.students import evaluating
 from pointlift.students.point_transformer import PointTransformer
 
-COLUMNS = {"Chamfer, random decoder": "untrained", "trained decoder": "trained", "the run's decoder": "own"}
-"""Headings of the table and their keys."""
+COLUMNS = (
+    Column("untrained", "Chamfer, random decoder", better="lower"),
+    Column("trained", "trained decoder", better="lower"),
+    Column("own", "the run's decoder", better="lower"),
+)
 
 
-@PROTOCOLS.register("reconstruction", needs=("method",))
+@PROTOCOLS.register("reconstruction", needs=("patches",))
 def reconstruction(
     trial: Trial,
     *,
@@ -38,12 +41,12 @@ def reconstruction(
     steps: Annotated[int, Field(ge=0)] = 200,
     batch_size: PositiveInt = 8,
     learning_rate: PositiveFloat = 1e-3,
-) -> dict[str, Any]:
+) -> Result:
     """Chamfer distance of hidden patches, decoded from a run's frozen encoder, whatever the run was trained on.
 
     The paper's last ablation reports this "even with a random initialized decoder" for an encoder trained by
     distillation alone. Read literally, that decoder never saw a patch: ``untrained``. As that says little about the
-    encoder, ``trained`` fits the decoder alone on the training scenes, beside the frozen encoder.
+    encoder, ``trained`` fits the decoder alone on the scenes of the pretraining, beside the frozen encoder.
 
     Args:
         trial: student (a point transformer), data and seed.
@@ -55,36 +58,48 @@ def reconstruction(
         learning_rate: of AdamW, constant.
 
     Returns:
-        ``protocol``; ``results`` with rows "student", "random network" and "patch centres" (every point predicted at
-        the centre of its patch, with nothing learned), and Chamfer-L2 in the coordinates of the unit sphere under
-        ``untrained``, ``trained`` and, where the run trained a decoder, ``own``; and ``columns`` for the table.
+        Rows of the student, a random network and "patch centres" (every point predicted at the centre of its patch,
+        with nothing learned), with Chamfer-L2 in the coordinates of the unit sphere under ``untrained``, ``trained``
+        and, where the run trained a decoder, ``own``.
 
     Raises:
         RecipeError: the student is no point transformer. DataError: a scene has too few points for its patches.
     """
-    encoders = {"student": trial.student, "random network": trial.fresh_student(trial.seed)}
-    points = points or getattr(trial.student, "points", None) or 4096
-    results: dict[str, dict[str, float]] = {}
-    for name, encoder in encoders.items():
-        if not isinstance(encoder, PointTransformer):
-            raise RecipeError("reconstruction hides patches, which only the student point_transformer has")
+    require(trial, "reconstruction")
+    student, fresh = trial.student, trial.fresh_student(trial.seed)
+    assert isinstance(student, PointTransformer)
+    assert isinstance(fresh, PointTransformer)
+    points = points or student.points or 4096
+    rows = [Row("student", "student", {}), Row("random network", "baseline", {})]
+    for encoder, row in zip((student, fresh), rows, strict=True):
         clouds = _Clouds(trial, encoder, points, hidden_share)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(trial.seed)
             decoder = PatchDecoder(encoder, decoder_depth).to(trial.device)
-            results[name] = {"untrained": _measured(clouds, encoder, decoder, name)}
+            row.metrics["untrained"] = _measured(clouds, encoder, decoder, row.name)
             if steps:
-                _fit(clouds, encoder, decoder, steps, batch_size, learning_rate, name)
-                results[name]["trained"] = _measured(clouds, encoder, decoder, name)
+                _fit(clouds, encoder, decoder, steps, batch_size, learning_rate, row.name)
+                row.metrics["trained"] = _measured(clouds, encoder, decoder, row.name)
     own = _own_decoder(trial)
     if own is not None:
-        results["student"]["own"] = _measured(clouds, *own, "student")
-    results["patch centres"] = {"untrained": _measured(clouds, encoders["student"], None, "patch centres")}
-    return {
-        "protocol": _in_words(trial, points, hidden_share, decoder_depth, steps, batch_size, learning_rate),
-        "results": results,
-        "columns": {heading: key for heading, key in COLUMNS.items() if any(key in row for row in results.values())},
-    }
+        rows[0].metrics["own"] = _measured(clouds, *own, "student")
+    rows.append(Row("patch centres", "baseline", {"untrained": _measured(clouds, student, None, "patch centres")}))
+    return Result(
+        "reconstruction",
+        tuple(column for column in COLUMNS if any(column.key in row.metrics for row in rows)),
+        rows,
+        "trained" if steps else "untrained",
+        settings_of(
+            trial,
+            points=points,
+            hidden_share=hidden_share,
+            decoder_depth=decoder_depth,
+            steps=steps,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+        ),
+        _in_words(trial, points, hidden_share, decoder_depth, steps, batch_size, learning_rate),
+    )
 
 
 class _Clouds:
@@ -107,7 +122,7 @@ class _Clouds:
         return batch, visible, hidden
 
 
-def _measured(clouds: _Clouds, encoder: Any, decoder: PatchDecoder | None, what: str) -> float:
+def _measured(clouds: _Clouds, encoder: PointTransformer, decoder: PatchDecoder | None, what: str) -> float:
     """Mean Chamfer distance of the hidden patches of all test scenes; without a decoder, of their centres."""
     errors = []
     for scene in each(clouds.trial, clouds.trial.test, what):
@@ -125,13 +140,13 @@ def _measured(clouds: _Clouds, encoder: Any, decoder: PatchDecoder | None, what:
 def _fit(
     clouds: _Clouds, encoder: PointTransformer, decoder: PatchDecoder, steps: int, size: int, rate: float, what: str
 ) -> None:
-    """Train the decoder alone on the training scenes."""
+    """Train the decoder alone on the scenes of the pretraining."""
     trial, optimizer = clouds.trial, torch.optim.AdamW(decoder.parameters(), lr=rate)
     rng = np.random.default_rng([trial.seed, 4])
     decoder.train()
     for step in range(steps):
-        chosen = rng.integers(len(trial.train), size=size)
-        batch, visible, hidden = clouds.batch([trial.train[int(index)] for index in chosen], rng)
+        chosen = rng.integers(len(trial.pretrained), size=size)
+        batch, visible, hidden = clouds.batch([trial.pretrained[int(index)] for index in chosen], rng)
         with evaluating(encoder):
             patches = encoder.patches(batch)
             encoding = encoder.encode_patches(patches, visible)
@@ -154,8 +169,7 @@ def _in_words(
     trial: Trial, points: int, hidden_share: float, depth: int, steps: int, batch_size: int, rate: float
 ) -> dict[str, Any]:
     return {
-        "task": "reconstruction",
-        "training data": described(trial.train),
+        "training data": described(trial.pretrained),
         "test data": described(trial.test),
         "seed": trial.seed,
         "points": f"{points} of each scene at random, centred and scaled into the unit sphere",

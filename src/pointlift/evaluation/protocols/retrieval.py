@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,28 +11,28 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pointlift.data.dataset import Dataset
-from pointlift.data.scene import Scene
-from pointlift.errors import DataError, RecipeError
-from pointlift.evaluation.base import Trial, each
-from pointlift.evaluation.protocol import described
+from pointlift.errors import DataError
+from pointlift.evaluation.base import Trial, each, require
+from pointlift.evaluation.protocol import described, settings_of
+from pointlift.evaluation.result import Column, Result, Role, Row
 from pointlift.methods.concept.method import Concept
 from pointlift.registry import PROTOCOLS
 
-COLUMNS = {
-    "loss": "loss",
-    "loss, standardised": "loss_standardised",
-    "of the mean's": "share_of_mean",
-    "R²": "r2",
-    "recall@1": "recall_1",
-    "recall@5": "recall_5",
-    "median rank": "median_rank",
-}
-"""Headings of the table and their keys; recall and rank are those of cosine, from points to image."""
+COLUMNS = (
+    Column("loss", "loss", better="lower"),
+    Column("loss_standardised", "loss, standardised", better="lower"),
+    Column("share_of_mean", "of the mean's", better="lower"),
+    Column("r2", "R²", better="higher"),
+    Column("recall_1", "recall@1", "share", "higher"),
+    Column("recall_5", "recall@5", "share", "higher"),
+    Column("median_rank", "median rank", better="lower"),
+)
+"""Recall and rank are those of cosine, from points to image."""
 CUTS = (1, 5)
 
 
-@PROTOCOLS.register("retrieval", needs=("method",))
-def retrieval(trial: Trial, *, batch_size: PositiveInt = 8) -> dict[str, Any]:
+@PROTOCOLS.register("retrieval", needs=("tokens", "teacher"))
+def retrieval(trial: Trial, *, batch_size: PositiveInt = 8) -> Result:
     """Predicted token sets of held-out frames against the teacher's: loss beside the mean's, recall of the right image.
 
     Args:
@@ -41,20 +40,20 @@ def retrieval(trial: Trial, *, batch_size: PositiveInt = 8) -> dict[str, Any]:
         batch_size: frames that the network sees together.
 
     Returns:
-        ``protocol``; ``results`` with rows "student", "random network" and "training mean", each with ``loss`` (mean
-        squared error of an element in the teacher's units) and ``loss_standardised``, ``share_of_mean`` (the latter
-        over that of the training mean), ``r2``, ``recall_1``, ``recall_5``, ``median_rank``, and under ``recall`` the
-        same for other measures and from images to points; and ``columns`` for the table.
+        Rows of the student, a random network and the training mean, each with ``loss`` (mean squared error of an
+        element in the teacher's units) and ``loss_standardised``, ``share_of_mean`` (the latter over that of the
+        training mean), ``r2``, ``recall_1``, ``recall_5``, ``median_rank``, and in the details under ``recall`` the
+        same for other measures and from images to points.
 
     Raises:
         RecipeError: the run's method predicts no token sets.
         DataError: there are fewer than two frames with an image.
     """
-    method = _concept(trial, None)
+    require(trial, "retrieval")
+    method, fresh = _concept(trial, None), _concept(trial, trial.seed)
     scenes = _with_image(trial.test)
     mean, deviation = method.network.mean.cpu(), method.network.deviation.cpu()
     targets = torch.stack([method.token_sets(scenes[index].views[0]) for index in range(len(scenes))])
-    fresh = _concept(trial, trial.seed)
     fresh.network.mean.copy_(method.network.mean)
     fresh.network.deviation.copy_(method.network.deviation)
     predictions = {
@@ -62,13 +61,18 @@ def retrieval(trial: Trial, *, batch_size: PositiveInt = 8) -> dict[str, Any]:
         "random network": predicted(trial, fresh, scenes, batch_size, "random network"),
         "training mean": mean.expand_as(targets),
     }
-    results = {name: compared(tokens, targets, mean, deviation) for name, tokens in predictions.items()}
-    for row in results.values():
-        row["share_of_mean"] = row["loss_standardised"] / results["training mean"]["loss_standardised"]
-    return {"protocol": _in_words(trial, targets), "results": results, "columns": COLUMNS}
+    found = {name: compared(tokens, targets, mean, deviation) for name, tokens in predictions.items()}
+    rows = []
+    for name, values in found.items():
+        recall = values.pop("recall")
+        values["share_of_mean"] = values["loss_standardised"] / found["training mean"]["loss_standardised"]
+        role: Role = "student" if name == "student" else "baseline"
+        rows.append(Row(name, role, values, details={"recall": recall}))
+    settings = settings_of(trial, batch_size=batch_size)
+    return Result("retrieval", COLUMNS, rows, "recall_1", settings, _in_words(trial, targets))
 
 
-def predicted(trial: Trial, method: Concept, scenes: Sequence[Scene], batch_size: int, what: str) -> Tensor:
+def predicted(trial: Trial, method: Concept, scenes: Dataset, batch_size: int, what: str) -> Tensor:
     """Predicted token sets (N, T, D) of all scenes."""
     found, waiting = [], []
     for scene in each(trial, scenes, what):
@@ -121,12 +125,9 @@ def ranked(scores: Tensor) -> dict[str, float]:
 
 
 def _concept(trial: Trial, seed: int | None) -> Concept:
+    """The method, which trained token sets: `require` has seen to it."""
     method = None if trial.method is None else trial.method(seed)
-    if not isinstance(method, Concept) or method.target != "tokens":
-        raise RecipeError(
-            "retrieval compares predicted token sets, which only a run of the method 'concept' with method.target "
-            "tokens has"
-        )
+    assert isinstance(method, Concept)
     return method
 
 
@@ -144,8 +145,7 @@ def _in_words(trial: Trial, targets: Tensor) -> dict[str, Any]:
     count = len(targets)
     chance = {f"recall@{cut}": round(min(1.0, cut / count), 4) for cut in CUTS}
     return {
-        "task": "retrieval",
-        "training data": described(trial.train),
+        "training data": described(trial.pretrained),
         "test data": described(trial.test),
         "seed": trial.seed,
         "frames": count,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import numpy as np
@@ -11,17 +12,29 @@ from torch import Tensor
 
 from pointlift import structure as measures
 from pointlift.errors import DataError
-from pointlift.evaluation.base import Trial, each
+from pointlift.evaluation.base import Trial, each, require
 from pointlift.evaluation.features import random_network, student_output
-from pointlift.evaluation.labels import labels_of, require_labels
-from pointlift.evaluation.protocol import describe_data
+from pointlift.evaluation.protocol import describe_data, settings_with_labels
+from pointlift.evaluation.result import Column, Result, Role, Row
 from pointlift.evaluation.sampling import Shortlist, generator, spread
 from pointlift.evaluation.visibility import Visibility, visible_features
 from pointlift.registry import PROTOCOLS
 from pointlift.students.base import Student
 
+COLUMNS = (
+    Column("uniformity", "U"),
+    Column("uniformity_gap", "|ΔU|", better="lower"),
+    Column("tolerance", "T"),
+    Column("tolerance_gap", "|ΔT|", better="lower"),
+    Column("modality_gap", "modality gap", better="lower"),
+    Column("paired_gap", "paired gap", better="lower"),
+    Column("linear_cka", "CKA", better="higher"),
+    Column("relational_gap", "relational gap", better="lower"),
+    Column("points", "points", "count"),
+)
 
-@PROTOCOLS.register("structure", needs=("labels", "point features", "teacher"))
+
+@PROTOCOLS.register("structure", needs=("labels", "point classes", "point features", "teacher"))
 def structure(
     trial: Trial,
     *,
@@ -31,7 +44,7 @@ def structure(
     min_depth: NonNegativeFloat = 1.0,
     occlusion: PositiveFloat | None = None,
     normalization_scans: PositiveInt = 8,
-) -> dict[str, Any]:
+) -> Result:
     """Uniformity, tolerance and gaps between student and teacher at the same points (``methods.md`` A.5).
 
     Args:
@@ -45,38 +58,53 @@ def structure(
         normalization_scans: training scans from which the random network takes its batch statistics.
 
     Returns:
-        ``protocol`` and ``results``: rows "student" and "random network" with ``uniformity``, ``tolerance``, their
-        gaps to the teacher, ``modality_gap``, ``paired_gap``, ``linear_cka``, ``relational_gap``; row "teacher" with
-        the first two.
+        Rows of the student and of a random network with ``uniformity``, ``tolerance``, their gaps to the teacher,
+        ``modality_gap``, ``paired_gap``, ``linear_cka``, ``relational_gap``; and of the teacher with the first two.
 
     Raises:
         DataError: labels are missing, no labelled test point is visible, or features have no direction.
     """
-    require_labels(trial)
+    require(trial, "structure")
     visibility = Visibility(min_depth, occlusion)
-    network, network_in_words = random_network(trial, spread(range(len(trial.train)), normalization_scans))
+    network, network_in_words = random_network(trial, spread(range(len(trial.labelled)), normalization_scans))
     networks = {"student": trial.student, "random network": network}
     features, labels = sampled_features(trial, networks, points_per_class, visibility)
     if len(labels) < 2 or np.bincount(labels).max() < 2:
         raise DataError("fewer than two labelled test points of any class are seen by an image; structure needs pairs")
     paired = balanced(labels, pair_points, generator(trial.seed, "structure pairs"))
-    results: dict[str, Any] = {"teacher": None}  # the first row
-    for name in networks:
-        results[name], results["teacher"] = _compare(features[name], features["teacher"], labels, paired, t)
-    protocol = {
+    options = {"points_per_class": points_per_class, "pair_points": pair_points, "t": t, **visibility._asdict()}
+    words = {
         **_points_in_words(trial, labels, paired, points_per_class, visibility),
         **_measures_in_words(t, len(paired)),
         "random network": network_in_words,
-        **{"points_per_class": points_per_class, "pair_points": pair_points, "t": t, **visibility._asdict()},
+        **options,
     }
-    return {"protocol": protocol, "results": results}
+    return Result(
+        "structure",
+        COLUMNS,
+        _rows(networks, features, labels, paired, t),
+        "relational_gap",
+        settings_with_labels(trial, **options, normalization_scans=normalization_scans),
+        words,
+        trial.task.name,
+    )
+
+
+def _rows(
+    networks: Mapping[str, Student], features: Mapping[str, Tensor], labels: np.ndarray, paired: np.ndarray, t: float
+) -> list[Row]:
+    """The teacher's row, then those of the networks."""
+    measured = {name: _compare(features[name], features["teacher"], labels, paired, t) for name in networks}
+    teacher = measured["student"][1]
+    roles: dict[str, Role] = {"student": "student"}
+    rows = [Row(name, roles.get(name, "baseline"), found) for name, (found, _) in measured.items()]
+    return [Row("teacher", "teacher", teacher), *rows]
 
 
 def _points_in_words(
     trial: Trial, labels: np.ndarray, paired: np.ndarray, points_per_class: int, visibility: Visibility
 ) -> dict[str, Any]:
     return {
-        "task": "structure",
         **describe_data(trial),
         "points": f"visible labelled test points, up to {points_per_class} per class, drawn from (seed, scan) over all "
         "scans together, less those of which the teacher says nothing; the same points for student, teacher and random "
@@ -136,7 +164,7 @@ def _draw_points(trial: Trial, points_per_class: int, visibility: Visibility) ->
     shortlist = Shortlist(num_classes, points_per_class)
     for number, scene in enumerate(each(trial, trial.test, "visible points")):
         seen = np.unique(visibility.pairs(scene).point_index)
-        labels = labels_of(scene, "test", num_classes)[seen]
+        labels = trial.task.targets(scene, "test scan")[seen]
         shortlist.offer(number, seen, labels, generator(trial.seed, "structure points", scene.id))
     return shortlist
 

@@ -11,22 +11,34 @@ from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 from torch.nn import functional as F
 
-from pointlift.evaluation.base import Trial
+from pointlift.evaluation.base import Trial, require
 from pointlift.evaluation.features import random_network
-from pointlift.evaluation.labels import count_labels, majority_class, require_labels
-from pointlift.evaluation.metrics import Confusion
+from pointlift.evaluation.labels import count_labels, majority_class
 from pointlift.evaluation.prompts import checked_templates, class_prompts, embed_names, text_encoder
-from pointlift.evaluation.protocol import describe_data, scoring_in_words
-from pointlift.evaluation.prototypes import VISIBLE, nearest, prototype_confusions, require_width
+from pointlift.evaluation.protocol import describe_data, settings_with_labels
+from pointlift.evaluation.prototypes import Classify, nearest, prototype_metrics, prototype_result, require_width
+from pointlift.evaluation.result import Result
 from pointlift.evaluation.sampling import spread
-from pointlift.evaluation.scoring import scored
 from pointlift.evaluation.visibility import Visibility
 from pointlift.registry import PROTOCOLS
 
 Ensemble = Literal["mean", "max"]
 
 
-@PROTOCOLS.register("zero-shot", needs=("labels", "point features", "text"))
+def classifier(
+    trial: Trial, *, prompts: Mapping[str, Sequence[str]], templates: Sequence[str], ensemble: Ensemble
+) -> Classify:
+    """Features to classes as a result with these settings has them."""
+    embeddings, classes = class_embeddings(trial, prompts, templates, ensemble)
+    return partial(best_class, embeddings=embeddings, classes=classes)
+
+
+@PROTOCOLS.register(
+    "zero-shot",
+    needs=("labels", "point classes", "point features", "teacher", "text"),
+    reads="by text prompts alone",
+    classifier=classifier,
+)
 def zero_shot(
     trial: Trial,
     *,
@@ -36,7 +48,7 @@ def zero_shot(
     min_depth: NonNegativeFloat = 1.0,
     occlusion: PositiveFloat | None = None,
     normalization_scans: PositiveInt = 8,
-) -> dict[str, Any]:
+) -> Result:
     """Nearest text embedding of each point, the embeddings being the teacher's for prompts that name the classes.
 
     Embedding of class c (``methods.md`` A.8): ``e_c = normalise(mean_t normalise(text(t(c))))`` over the templates t.
@@ -58,34 +70,36 @@ def zero_shot(
         normalization_scans: training scans from which the random network takes its batch statistics.
 
     Returns:
-        ``protocol``; ``results``, the metrics of `Confusion.result` by row, where rows that end in "visible points" are
-        scored on the labelled test points that a camera sees and are absent if there are none; and
-        ``share_of_teacher``, the student's mIoU over the teacher's, both at visible points (None if undefined).
+        The task's metric of the student, a random network and the majority class at all points and, where a camera sees
+        a labelled point, at visible points; there also of the teacher, and the student's share of what it reaches.
 
     Raises:
         DataError: labels are missing.
         RecipeError: prompts or templates are not valid, or the student's features are not as wide as the text's.
         PointliftError: the teacher has no text encoder.
     """
-    require_labels(trial)
+    require(trial, "zero-shot")
     names = class_prompts(trial, prompts)
     templates = checked_templates(trial.templates() if templates is None else templates)
     embeddings, classes = class_embeddings(trial, names, templates, ensemble)
     require_width(trial.student, embeddings.shape[1], "the teacher's text", "zero-shot")
     visibility = Visibility(min_depth, occlusion)
-    majority = majority_class(count_labels(trial, range(len(trial.train))))
-    network, network_in_words = random_network(trial, spread(range(len(trial.train)), normalization_scans))
+    majority = majority_class(count_labels(trial, range(len(trial.labelled))))
+    network, network_in_words = random_network(trial, spread(range(len(trial.labelled)), normalization_scans))
     networks = {"student": trial.student, "random network": network}
     classify = partial(best_class, embeddings=embeddings, classes=classes)
-    results = _results(prototype_confusions(trial, networks, classify, majority, trial.pixel_features(), visibility))
-    protocol = {
+    metrics = prototype_metrics(trial, networks, classify, majority, trial.pixel_features(), visibility)
+    said = {name: list(of_class) for name, of_class in names.items()}
+    text = {"prompts": said, "templates": list(templates), "ensemble": ensemble}
+    settings = settings_with_labels(trial, **text, **visibility._asdict(), normalization_scans=normalization_scans)
+    words = {
         **_text_in_words(trial, names, templates, ensemble),
         "visible points": visibility.in_words(),
         **visibility._asdict(),
         "random network": network_in_words,
         "majority class": f"{trial.class_names[majority]}, which has the most labelled training points",
     }
-    return {"protocol": protocol, "results": results, "share_of_teacher": share_of_teacher(results)}
+    return prototype_result(trial, "zero-shot", metrics, settings, words)
 
 
 def class_embeddings(
@@ -107,21 +121,6 @@ def best_class(features: Tensor, embeddings: Tensor, classes: Tensor) -> Tensor:
     return classes[nearest(features, embeddings)]
 
 
-def share_of_teacher(results: Mapping[str, Any]) -> float | None:
-    """The student's mIoU over the teacher's, both at visible points; None if there is none or the teacher's is 0."""
-    student, teacher = (results.get(name + VISIBLE, {}).get("miou") for name in ("student", "teacher"))
-    return student / teacher if student is not None and teacher else None
-
-
-def _results(confusions: Mapping[str, Confusion]) -> dict[str, Any]:
-    """Metrics of every row; without those at visible points where no camera sees a labelled point."""
-    return {
-        name: scored(confusion)
-        for name, confusion in confusions.items()
-        if confusion.matrix.any() or confusion.missed.any() or not name.endswith(VISIBLE)
-    }
-
-
 def _text_in_words(
     trial: Trial, names: Mapping[str, Sequence[str]], templates: Sequence[str], ensemble: Ensemble
 ) -> dict[str, Any]:
@@ -132,9 +131,8 @@ def _text_in_words(
         "the name with the highest cosine wins for its class",
     }
     return {
-        "task": "zero-shot",
         **describe_data(trial),
-        **scoring_in_words(),
+        **trial.task.metric().words,
         "prompts": {class_name: list(of_class) for class_name, of_class in names.items()},
         "templates": list(templates),
         "ensemble": ensemble,

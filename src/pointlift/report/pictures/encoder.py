@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,12 +15,14 @@ from pointlift.errors import DataError
 from pointlift.evaluation.sampling import spread
 from pointlift.methods.concept.method import Concept
 from pointlift.progress import Progress
+from pointlift.registry import PROTOCOLS
 from pointlift.report.pictures.attention import at_all_points, concept_attention, differing, ramp
 from pointlift.report.pictures.colors import css, feature_colors
 from pointlift.report.pictures.drawing import RED_GREEN_BLUE, Drawing
-from pointlift.report.pictures.labelling import own_result
+from pointlift.report.pictures.labelling import own_results
 from pointlift.report.pictures.raster import Picture
-from pointlift.report.pictures.stage import best_device, train_and_test
+from pointlift.report.pictures.stage import Asked, opened
+from pointlift.report.summary import Measured
 from pointlift.run import Run
 from pointlift.students.base import evaluating
 
@@ -40,8 +40,12 @@ class EncoderStage:
 
     method: Concept
     test: Dataset
-    feature_names: Sequence[str]
     progress: Progress
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """What the points have beside their place."""
+        return self.test.feature_names
 
 
 @dataclass(frozen=True)
@@ -71,21 +75,20 @@ class EncoderGallery:
     legend: list[tuple[str, str]]
 
 
-def open_encoder(
-    run: Run, tasks: Mapping[str, Any], *, data_root: Path | None, progress: Progress, cpu: bool
-) -> EncoderStage:
-    """Open the method and the data of a run, on the split that ``tasks`` measured, as `summarise` gives them.
+def open_encoder(run: Run, results: Mapping[str, Measured], asked: Asked) -> EncoderStage:
+    """Open the method and the data of a run, on the split that the method's own result measured, else any.
 
     Raises:
         PointliftError: the data, the teacher or the checkpoint cannot be read, or the method has no encoder of patches.
     """
-    _, test = train_and_test(run, tasks, own_result(tasks, ("retrieval",)), data_root=data_root, progress=progress)
-    method = run.method()
+    own = own_results(results.values())
+    whole = [one for one in own if "tokens" in PROTOCOLS.get(one.protocol).declared["needs"]]
+    trial = opened(run, next(iter(whole + own), None), asked)
+    assert trial.method is not None
+    method = trial.method(None)
     if not isinstance(method, Concept):
         raise DataError("no student was trained to have features that could be seen beside the teacher's")
-    device = best_device(cpu)
-    method.pixel_features.teacher.to(device)
-    return EncoderStage(method.to(device), test, test.feature_names, progress)
+    return EncoderStage(method, trial.test, asked.progress)
 
 
 def encoder_gallery(stage: EncoderStage, scenes: int) -> EncoderGallery:

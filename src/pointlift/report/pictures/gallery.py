@@ -42,12 +42,14 @@ class Gallery:
     Attributes:
         scenes: the pictures.
         legend: (class, CSS colour) of the classes that occur in them.
-        task: the protocol by which the classes were found; None if there are only true ones.
+        by: the result by which the classes were found; empty if there are only true ones.
+        unclassified: why there are only true ones although there is such a result.
     """
 
     scenes: list[ScenePictures]
     legend: list[tuple[str, str]]
-    task: str | None
+    by: str
+    unclassified: str
 
 
 def gallery(stage: Stage, scenes: int, progress: Progress) -> Gallery:
@@ -58,7 +60,7 @@ def gallery(stage: Stage, scenes: int, progress: Progress) -> Gallery:
     Raises:
         DataError: no point of such a scan is seen by an image.
     """
-    test = stage.trial.test
+    test = stage.test
     shown = spread(range(len(test)), scenes)
     colors = feature_colors(torch.cat([stage.teacher(test[index])[1] for index in shown]))
     occur = np.zeros(len(stage.names), np.int64)
@@ -70,7 +72,8 @@ def gallery(stage: Stage, scenes: int, progress: Progress) -> Gallery:
             occur += np.bincount(scene.labels[scene.labels >= 0], minlength=len(occur))
         progress("pictures", done, len(shown))
     present = np.flatnonzero(occur)
-    return Gallery(pictures, [(stage.names[label], css(stage.palette[label])) for label in present], stage.task)
+    legend = [(stage.names[label], css(stage.palette[label])) for label in present]
+    return Gallery(pictures, legend, stage.shown.title if stage.shown and stage.classify else "", stage.unclassified)
 
 
 def _scene_pictures(stage: Stage, scene: Scene, colors: FeatureColors) -> ScenePictures:

@@ -9,7 +9,6 @@ import numpy as np
 from PIL import Image
 
 from pointlift.data.scene import Scene
-from pointlift.evaluation.metrics import Confusion
 from pointlift.evaluation.sampling import spread
 from pointlift.progress import Progress
 from pointlift.report.pictures import raster
@@ -18,6 +17,7 @@ from pointlift.report.pictures.clusters import Cluster, wrong_clusters
 from pointlift.report.pictures.colors import WRONG
 from pointlift.report.pictures.raster import Picture
 from pointlift.report.pictures.stage import Stage, Subject
+from pointlift.tasks.confusion import Confusion
 
 SEARCHED = 24
 """Test scans that are searched for mistakes, at most."""
@@ -69,7 +69,7 @@ def find_mistakes(stage: Stage, best: int, progress: Progress) -> Mistakes | Non
     """
     if stage.classify is None:
         return None
-    test = stage.trial.test
+    test = stage.test
     scans = spread(range(len(test)), SEARCHED)
     confusions = [Confusion(len(stage.names), stage.names) for _ in stage.subjects]
     clusters: list[Cluster] = []
@@ -114,7 +114,7 @@ def distinct(clusters: Sequence[Cluster], most: int) -> list[Cluster]:
 
 
 def _mistake(stage: Stage, subject: Subject, cluster: Cluster) -> Mistake:
-    scene = stage.trial.test[cluster.scan]
+    scene = stage.test[cluster.scan]
     assert scene.labels is not None
     assert stage.classify is not None
     true, predicted = stage.names[cluster.true], stage.names[cluster.predicted]

@@ -2,27 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
+from pointlift.data.dataset import Dataset
 from pointlift.data.scene import Scene, View
 from pointlift.errors import DataError
 from pointlift.evaluation.base import Trial
 from pointlift.evaluation.features import student_output
+from pointlift.evaluation.naming import USUAL_SPLIT
 from pointlift.evaluation.prototypes import Classify
 from pointlift.evaluation.visibility import Visibility, visible_features
+from pointlift.methods.point_pixel import PointPixel
+from pointlift.options import option_values
 from pointlift.progress import Progress
+from pointlift.registry import METHODS
 from pointlift.report.pictures.colors import class_colors
-from pointlift.report.pictures.labelling import classifier, labelling_task, visibility_of
+from pointlift.report.pictures.labelling import classifier, labelling_result, visibility_of
+from pointlift.report.summary import Group, Measured
 from pointlift.run import Run
 from pointlift.students.base import Student
 from pointlift.teachers.pixels import PixelFeatures
+from pointlift.trial import open_trial
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How many test scans are to be pictured, and how runs are opened for it; see `report`."""
+
+    scenes: int
+    data_root: Path | None
+    teacher: str | None
+    progress: Progress
+    cpu: bool
 
 
 @dataclass
@@ -40,23 +56,30 @@ class Stage:
     Attributes:
         trial: the test scans and the teacher, as the protocols are given them.
         subjects: the students.
-        task: the protocol by which classes are found without training on points; None if there is none.
-        classify: features to classes in that way.
+        shown: the result by which classes are found without training on points; None if there is none.
+        classify: features to classes in that way; None also where the result does not say how.
+        unclassified: why, as a sentence.
         visibility: when a point counts as seen.
         palette: RGBA (C + 1, 4) uint8 of the classes, the last for none.
     """
 
     trial: Trial
     subjects: list[Subject]
-    task: str | None
+    shown: Measured | None
     classify: Classify | None
+    unclassified: str
     visibility: Visibility
     palette: np.ndarray
 
     @property
+    def test(self) -> Dataset:
+        """The scans that are pictured."""
+        return self.trial.test
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The classes."""
-        return self.trial.test.class_names
+        return self.test.class_names
 
     def output(self, subject: Subject, scene: Scene) -> Tensor:
         """The subject's features (N, D)."""
@@ -76,84 +99,62 @@ class Stage:
         return pixel_features.dense(view)
 
 
-def open_stage(
-    subjects: Sequence[tuple[str, Run]],
-    tasks: Mapping[str, Any],
-    *,
-    data_root: Path | None,
-    progress: Progress,
-    cpu: bool,
-) -> Stage:
-    """Open data, teacher and students of runs that share data and teacher.
-
-    Args:
-        subjects: label and run.
-        tasks: the tasks of the first one's group, as `summarise` gives them.
-        data_root: where the data lie now, if not where the recipe says.
-        progress: called with (what, done, total).
-        cpu: stay on the CPU even where there is a GPU.
+def open_stage(groups: Sequence[Group], asked: Asked) -> Stage:
+    """Open data, teacher and students of groups that share data and teacher, each by its first run.
 
     Raises:
         PointliftError: the data, the teacher or a checkpoint cannot be read.
     """
-    first = subjects[0][1]
-    task = labelling_task(tasks)
-    protocol = tasks[task]["protocol"] if task else {}
-    train, test = train_and_test(first, tasks, task, data_root=data_root, progress=progress)
-    device = best_device(cpu)
-    people = [Subject(label, run.student().to(device)) for label, run in subjects]
-    trial = Trial(
-        student=people[0].student,
-        train=train,
-        test=test,
-        fresh_student=lambda seed: first.fresh_student(seed).to(device),
-        pixel_features=_once(first, device),
-        embed_text=lambda prompts: first.parts.pixel_features.teacher.embed_text(prompts).cpu(),
-        folder=first.folder,
-        device=device,
-        seed=protocol.get("seed", 0),
-        progress=progress,
-    )
-    own_rule = Visibility(occlusion=getattr(first.recipe.method, "occlusion", None))
+    first = groups[0]
+    shown = labelling_result(first.results)
+    trial = opened(first.members[0], shown or next(iter(first.results.values()), None), asked)
+    others = [group.members[0].student().to(trial.device) for group in groups[1:]]
+    classify, unclassified = None, ""
+    if shown is not None:
+        try:
+            classify = classifier(shown, trial)
+        except DataError as error:
+            unclassified = str(error)
     return Stage(
         trial=trial,
-        subjects=people,
-        task=task,
-        classify=classifier(tasks[task].get("task") or task, protocol, trial) if task else None,
-        visibility=visibility_of(protocol, own_rule),
-        palette=class_colors(test.class_names, test.class_colors),
+        subjects=[
+            Subject(group.label, student) for group, student in zip(groups, [trial.student, *others], strict=True)
+        ],
+        shown=shown,
+        classify=classify,
+        unclassified=unclassified,
+        visibility=visibility_of(shown.settings if shown else {}, _own_visibility(first.members[0])),
+        palette=class_colors(trial.test.class_names, trial.test.class_colors),
     )
 
 
-def train_and_test(
-    run: Run, tasks: Mapping[str, Any], task: str | None, *, data_root: Path | None, progress: Progress
-) -> tuple[Any, Any]:
-    """The data that a run learned from, and the split that ``task`` measured, else the first evaluation, else val.
+def opened(run: Run, shown: Measured | None, asked: Asked) -> Trial:
+    """A run as a protocol is given it, on the data that ``shown`` was measured on, else on the split ``val``.
 
     Raises:
-        PointliftError: the data cannot be read, or the split is empty.
+        PointliftError: data, teacher or checkpoint cannot be read, the teacher is another, or the split is empty.
     """
-    shown = [tasks[task]] if task else list(tasks.values())
-    split = next((found["split"] for found in shown if found.get("split")), "val")
-    root = {} if data_root is None else {"root": data_root}
-    part = {"part": tasks[task]["test_data"]["part"]} if task and tasks[task].get("test_data") else {}
-    train, test = run.parts.train_and_test(split, part, **root)
-    if len(test) == 0:
-        raise DataError(f"the split '{split}' of the data set '{run.recipe.data.name}' has no scans")
-    test.prepare(progress)
-    return train, test
+    measured_on = shown.run if shown else {}
+    part = {key: value for key, value in (measured_on.get("test_data") or {}).items() if key == "part"}
+    trial = open_trial(
+        run.with_teacher(asked.teacher),
+        split=measured_on.get("split") or USUAL_SPLIT,
+        test_data=part,
+        data_root=asked.data_root,
+        seed=shown.settings.get("seed", 0) if shown else 0,
+        progress=asked.progress,
+        cpu=asked.cpu,
+    )
+    if len(trial.test) == 0:
+        raise DataError(f"the split that is to be pictured, of the data set '{trial.test.name}', has no scans")
+    trial.test.prepare(asked.progress)
+    return trial
 
 
-def best_device(cpu: bool) -> torch.device:
-    """A GPU if there is one and it is not unwanted."""
-    return torch.device("cuda" if torch.cuda.is_available() and not cpu else "cpu")
-
-
-def _once(run: Run, device: torch.device) -> Callable[[], PixelFeatures]:
-    """The run's teacher behind its cache, moved when it is first asked for."""
-
-    def pixel_features() -> PixelFeatures:
-        run.parts.pixel_features.teacher.to(device)
-        return run.parts.pixel_features
-
-    return pixel_features
+def _own_visibility(run: Run) -> Visibility:
+    """The rule by which a run took points for seen in training, if its method pairs them with pixels."""
+    method = run.recipe.method
+    if not issubclass(METHODS.get(method.name).factory, PointPixel):  # type: ignore[arg-type]
+        return Visibility()
+    options = option_values(method)
+    return Visibility(options["min_depth"], options["occlusion"])

@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from pointlift.errors import CheckpointError
+from pointlift.options import RANDOM_TEACHER
 from pointlift.registry import TEACHERS
 from pointlift.teachers.base import Teacher, fingerprint_of
 from pointlift.teachers.street.network import DIM, STRIDE, StreetNetwork
@@ -48,7 +49,7 @@ class StreetTeacher(Teacher):
     def __init__(
         self,
         *,
-        random: bool = False,
+        random: Annotated[bool, RANDOM_TEACHER] = False,
         random_seed: Annotated[int, Field(ge=0)] = 0,
         token_grid: Annotated[int, Field(ge=0)] = 2,
     ) -> None:

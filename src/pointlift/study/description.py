@@ -1,0 +1,228 @@
+"""What a study compares: its description in YAML, and the cells that follow from it.
+
+For example::
+
+    title: Two losses
+    recipes: [street-relational, street-similarity, {recipe: street-random-teacher, control: true}]
+    seeds: [0, 1, 2]
+    evaluations: [{protocol: zero-shot, split: test}]
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from pointlift import recipe as recipe_module
+from pointlift import recipes, studies
+from pointlift.errors import RecipeError, nearest
+from pointlift.evaluation.result import Result
+from pointlift.options import validated
+from pointlift.recipe import Recipe
+from pointlift.registry import PROTOCOLS, TASKS
+
+STRICT = ConfigDict(extra="forbid")
+
+
+class Evaluation(BaseModel):
+    """One way in which every cell is measured.
+
+    Args:
+        protocol: registered name.
+        name: in tables; by default the protocol's.
+        task: what is predicted; by default the usual one.
+        split: of the test data.
+        options: of the protocol.
+        label_data: options in which the data that give labels differ from the recipe's.
+        test_data: options in which the test data differ from those.
+        seed: of whatever the protocol draws.
+        first_only: measured on the first cell only, since it says the same of every one.
+        first_options: options in which the first cell differs, such as baselines that owe nothing to any recipe.
+    """
+
+    model_config = STRICT
+
+    protocol: str
+    name: str = ""
+    task: str | None = None
+    split: str = "val"
+    options: dict[str, Any] = {}
+    label_data: dict[str, Any] = {}
+    test_data: dict[str, Any] = {}
+    seed: int = Field(0, ge=0)
+    first_only: bool = False
+    first_options: dict[str, Any] = {}
+
+    @property
+    def title(self) -> str:
+        """What it is called in tables."""
+        return self.name or self.protocol
+
+    def of_cell(self, first: bool) -> Evaluation:
+        """What one cell is asked, the first or another one."""
+        return self.model_copy(update={"options": self.options | (self.first_options if first else {})})
+
+    def answered_by(self, result: Result, newest: str) -> bool:
+        """Whether a result is of this very measurement, and of the checkpoint called ``newest``."""
+        wanted = {
+            "checkpoint": newest,
+            "split": self.split,
+            "label_data": self.label_data,
+            "test_data": self.test_data,
+            "options": self.options,
+            "evaluation_seed": self.seed,
+        }
+        alike = all(result.run.get(key, {}) == value for key, value in wanted.items())
+        return alike and result.protocol == self.protocol and self.task in (None, result.task)
+
+
+class Contestant(BaseModel):
+    """One recipe of a study.
+
+    Args:
+        recipe: a shipped name or a file, beside the study's own if there is one.
+        label: in tables and of its folders; by default the recipe's name.
+        overrides: of this recipe alone.
+        control: wrong on purpose.
+        without: titles of evaluations that it cannot answer.
+    """
+
+    model_config = STRICT
+
+    recipe: str
+    label: str | None = None
+    overrides: dict[str, Any] = {}
+    control: bool = False
+    without: list[str] = []
+
+
+def _spelled_out(key: str) -> BeforeValidator:
+    """In a list, a bare text stands for a mapping with this one key."""
+
+    def each(values: Any) -> Any:
+        listed = isinstance(values, list)
+        return [{key: one} if isinstance(one, str) else one for one in values] if listed else values
+
+    return BeforeValidator(each)
+
+
+class Study(BaseModel):
+    """What is compared.
+
+    Args:
+        title: of the report.
+        summary: what it is, in a line.
+        recipes: what is pretrained.
+        seeds: of every recipe.
+        overrides: of every recipe.
+        evaluations: how every cell is measured.
+    """
+
+    model_config = STRICT
+
+    title: str
+    summary: str = ""
+    recipes: Annotated[list[Contestant], _spelled_out("recipe")] = Field(min_length=1)
+    seeds: list[Annotated[int, Field(ge=0)]] = Field([0], min_length=1)
+    overrides: dict[str, Any] = {}
+    evaluations: Annotated[list[Evaluation], _spelled_out("protocol")] = Field(min_length=1)
+
+    def cells(self, overrides: Mapping[str, Any] | None = None, *, controls: bool = True) -> list[Cell]:
+        """All that is to be done, in order, seed by seed; everything in it is checked.
+
+        Args:
+            overrides: of every recipe, the last word.
+            controls: also what is wrong on purpose.
+
+        Raises:
+            RecipeError: a recipe, an option or a name is not as it should be.
+        """
+        self._check_evaluations()
+        chosen = [one for one in self.recipes if controls or not one.control]
+        cells: list[Cell] = []
+        for seed in self.seeds:
+            for one in chosen:
+                changes = {**self.overrides, **one.overrides, **(overrides or {}), "seed": seed}
+                loaded = recipe_module.load(one.recipe, changes)
+                asked = self._asked(one, first=not cells)
+                cells.append(Cell(one.label or loaded.name, one.control, loaded, asked))
+        _check_names(cells)
+        return cells
+
+    def _asked(self, one: Contestant, first: bool) -> tuple[Evaluation, ...]:
+        """What a cell of a contestant is measured by."""
+        able = (each for each in self.evaluations if each.title not in one.without)
+        return tuple(each.of_cell(first) for each in able if first or not each.first_only)
+
+    def _check_evaluations(self) -> None:
+        kept: set[str] = set()
+        for one in self.evaluations:
+            for options in (one.options, one.options | one.first_options):
+                PROTOCOLS.checked(one.protocol, options, f"study: evaluation '{one.title}'")
+            if one.task is not None:
+                TASKS.get(one.task)
+            # a run keeps one result for each protocol, task and data
+            place = json.dumps([one.protocol, one.task, one.split, one.label_data, one.test_data], sort_keys=True)
+            if place in kept:
+                raise RecipeError(
+                    f"study: two evaluations are both '{one.protocol}' on the same data; keep one of them"
+                )
+            kept.add(place)
+        titles = [one.title for one in self.evaluations]
+        if len(set(titles)) < len(titles):
+            raise RecipeError("study: two evaluations have the same name; give each a name of its own")
+        for name in (name for one in self.recipes for name in one.without if name not in titles):
+            raise RecipeError(f"study: 'without' names no evaluation '{name}'{nearest(name, titles)}")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One recipe with one seed, and what it is asked.
+
+    Args:
+        label: of its recipe in the study.
+        control: wrong on purpose.
+        recipe: with its seed and all overrides.
+        evaluations: what it is measured by.
+    """
+
+    label: str
+    control: bool
+    recipe: Recipe
+    evaluations: tuple[Evaluation, ...]
+
+    @property
+    def name(self) -> str:
+        """Of its run folder."""
+        return f"{re.sub(r'[^A-Za-z0-9_.+-]+', '-', self.label)}-seed{self.recipe.seed}"
+
+
+def load(source: str | Path) -> Study:
+    """The study called ``source``: a shipped name or a YAML file; a `RecipeError` says what is wrong with it."""
+    if str(source).endswith(recipes.SUFFIXES):
+        path = Path(source)
+        values = recipes.mapping(str(path), recipes.read_text(path, "study"))
+        study = validated(Study, values, what=str(path))
+        for one in study.recipes:
+            one.recipe = recipes.beside(path, one.recipe)
+        return study
+    if str(source) not in studies.texts():
+        known = nearest(str(source), studies.texts())
+        raise RecipeError(f"there is no study called '{source}' (a file ends in .yaml){known}")
+    return validated(Study, recipes.mapping(f"study {source}", studies.texts()[str(source)]), what=f"study {source}")
+
+
+def _check_names(cells: Sequence[Cell]) -> None:
+    """A `RecipeError` if two cells would have the same folder."""
+    names = [cell.name for cell in cells]
+    for cell in cells:
+        if names.count(cell.name) > 1:
+            raise RecipeError(
+                f"study: more than one run would be called '{cell.name}'; give each recipe a label, and each seed once"
+            )
