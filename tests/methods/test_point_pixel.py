@@ -5,13 +5,14 @@ import numpy as np
 import pytest
 import torch
 
-import pointlift
 from pointlift import losses
 from pointlift.data.augmentation import ImageAugmentation, PointAugmentation
 from pointlift.data.scene import Pairs, Scene
 from pointlift.errors import DataError, RecipeError
 from pointlift.losses.distributed import permuted_rows
 from pointlift.methods.point_pixel import PointPixel, draw_pairs
+from pointlift.registry import DATASETS, STUDENTS, TEACHERS
+from pointlift.students.base import Student
 from pointlift.teachers.cache import FeatureCache
 from pointlift.teachers.labelmaps import LabelMaps
 from pointlift.teachers.pixels import PixelFeatures
@@ -23,19 +24,19 @@ SIMILARITY = losses.build("similarity")
 
 @pytest.fixture
 def scenes(kitti_root: Path) -> list[Scene]:
-    data = pointlift.dataset("semantickitti", kitti_root)
+    data = DATASETS.build("semantickitti", root=kitti_root)
     return [data[0], data[1]]
 
 
 @pytest.fixture
 def features(tiny_dinov2: Path) -> PixelFeatures:
-    teacher = pointlift.teacher("dinov2", source=str(tiny_dinov2), layer=1)
+    teacher = TEACHERS.build("dinov2", source=str(tiny_dinov2), layer=1)
     return PixelFeatures(teacher, cache=FeatureCache(None, teacher))
 
 
-def student(out_channels: int = 24) -> pointlift.students.base.Student:
+def student(out_channels: int = 24) -> Student:
     torch.manual_seed(0)
-    return pointlift.student("minkunet14", 1, out_channels, width=0.25, voxel_size=0.5, stem_kernel=3)
+    return STUDENTS.build("minkunet14", 1, out_channels, width=0.25, voxel_size=0.5, stem_kernel=3)
 
 
 def generators(scenes: list[Scene]) -> list[np.random.Generator]:
@@ -140,7 +141,7 @@ def test_scenes_without_images_are_named_before_training(tmp_path: Path, feature
         (root / "sequences" / "00" / "image_2" / f"{frame:06d}.png").unlink()
     method = PointPixel(student(), features, SIMILARITY)
     with pytest.raises(DataError, match=r"2 of 3 scenes have no image, .*: 00/000000, 00/000002"):
-        method.prepare(pointlift.dataset("semantickitti", root))
+        method.prepare(DATASETS.build("semantickitti", root=root))
 
 
 class Half(PixelFeatures):
@@ -193,7 +194,7 @@ def test_images_of_a_teacher_that_reads_files_are_not_augmented(features: PixelF
 def test_missing_files_of_the_teacher_are_found_before_training(scenes: list[Scene], kitti_root: Path) -> None:
     teacher = LabelMaps(path="{folder}/{stem}-classes.png", classes="cityscapes19")
     method = PointPixel(student(19), PixelFeatures(teacher), SIMILARITY)
-    data = pointlift.dataset("semantickitti", kitti_root)
+    data = DATASETS.build("semantickitti", root=kitti_root)
     with pytest.raises(DataError, match=rf"-classes.png: the label map is missing \({len(data)} of {len(data)} views"):
         method.prepare(data)
 
