@@ -12,7 +12,6 @@ from pointlift.errors import DataError
 from pointlift.evaluation.legacy import read
 from pointlift.evaluation.result import Result
 from pointlift.evaluation.table import columns, rows
-from tests.report.fabricate import segmentation
 
 FROZEN = sorted((Path(__file__).parents[1] / "frozen").glob("*/evaluation/*.json"))
 
@@ -39,6 +38,13 @@ def test_results_of_then_are_read(file: Path) -> None:
     assert found.decides in {column.key for column in found.columns}
     assert all(len(row) == len(columns(found)) for row in rows(found))
     assert Result.from_dict(json.loads(json.dumps(found.to_dict()))).to_dict() == found.to_dict()
+
+
+def segmentation(miou: float) -> dict[str, Any]:
+    """Metrics of a row as they were written then."""
+    one = {"iou": miou, "accuracy": miou, "points": 900, "predicted": 900}
+    means = {"miou": miou, "miou_all": miou / 2, "accuracy": miou + 0.2, "mean_accuracy": None}
+    return {**means, "points": 900, "min_points": 100, "evaluated_classes": ["road"], "classes": {"road": one}}
 
 
 def of(name: str) -> Result:
