@@ -179,8 +179,8 @@ def _in_words(
         "relative to its centre; mean over hidden patches and scenes",
         "untrained": f"a decoder of {depth} blocks with random weights (seed {trial.seed}), as the paper's text has it "
         "for an encoder that was not trained to reconstruct",
-        "trained": f"the same decoder after {steps} steps of AdamW at {rate:g} on {batch_size} scenes of the pretraining data each, "
-        "with the student's drop path; the encoder is frozen and in evaluation mode",
+        "trained": f"the same decoder after {steps} steps of AdamW at {rate:g} on {batch_size} of the pretraining "
+        "scenes each, with the student's drop path; the encoder is frozen and in evaluation mode",
         "own": "the decoder that the run itself trained",
         "random network": f"the same encoder with random weights (seed {trial.seed}), with decoders of its own",
         "patch centres": "every point predicted at the centre of its patch: what a decoder that gives zeros would get",
