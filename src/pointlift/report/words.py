@@ -65,8 +65,8 @@ def _what(groups: Sequence[Group]) -> str:
     kinds = {group.trains for group in groups}
     if kinds == {"points"}:
         return (
-            f"The 3D network {student} learned to give each point of the data set {data} a feature as the frozen image "
-            f"network {teacher} gives it to the pixel on which the point falls; it sees points alone, and no label was "
+            f"The 3D network {student} learned to give each point of the data set {data} the feature that the frozen "
+            f"image network {teacher} gives the pixel on which the point falls; it sees points alone, and no label was "
             "used."
         )
     if kinds == {"tokens"}:
@@ -167,5 +167,6 @@ def _against(summary: Summary, name: str, column: Column) -> str:
     table = tables.results(summary)
     place = summary.names().index(name) + 1  # after the number of seeds
     found = [section for section in table.sections if section.heading == tables.SECTIONS["baseline"]] if table else []
-    said = [f"{line.name} {line.cells[place].text}" for section in found for line in section.lines]
+    lines = [line for section in found for line in section.lines if line.cells[place].value]
+    said = [f"{line.name} {line.cells[place].text}" for line in lines]
     return "".join(f"; {', '.join(said[:4])}" for _ in said[:1])
