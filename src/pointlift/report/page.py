@@ -155,7 +155,7 @@ def _panels(summary: Summary, name: str) -> list[Markup]:
             if mean is not None and values:
                 rows.append(figures.Dumbbell(group.label, mean, values, number))
         if rows:
-            panels.append(figures.dumbbells(column.heading, rows))
+            panels.append(figures.dumbbells(", ".join(filter(None, (column.heading, column.note))), rows))
     return panels
 
 

@@ -82,7 +82,7 @@ def in_full(summary: Summary, name: str) -> Table:
         for role in REFERENCES:
             lines = _reference_lines(having, name, role, subset, columns)
             sections.append(Section(SECTIONS[role] + place, lines, plain=False))
-    table = Table("", [heading(column) for column in columns], _filled(sections))
+    table = Table("", [heading(column, noted=True) for column in columns], _filled(sections))
     return _without_empty_columns(table)
 
 

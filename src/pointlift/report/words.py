@@ -53,7 +53,7 @@ def way(protocol: str) -> str:
 
 def about(protocol: str) -> str:
     """What a protocol is, in a line; empty for one from a plug-in that is not there."""
-    return PROTOCOLS.summary(protocol) if protocol in PROTOCOLS.names() else ""
+    return PROTOCOLS.summary(protocol).replace("``", "") if protocol in PROTOCOLS.names() else ""
 
 
 def _what(groups: Sequence[Group]) -> str:
@@ -164,9 +164,17 @@ def _people(known: Sequence[Statistic]) -> str:
 
 
 def _against(summary: Summary, name: str, column: Column) -> str:
+    """The best three baselines of a result."""
     table = tables.results(summary)
     place = summary.names().index(name) + 1  # after the number of seeds
-    found = [section for section in table.sections if section.heading == tables.SECTIONS["baseline"]] if table else []
-    lines = [line for section in found for line in section.lines if line.cells[place].value]
-    said = [f"{line.name} {line.cells[place].text}" for line in lines]
-    return "".join(f"; {', '.join(said[:4])}" for _ in said[:1])
+    sections = (
+        [section for section in table.sections if section.heading == tables.SECTIONS["baseline"]] if table else []
+    )
+    known = [
+        (value.mean, f"{line.name} {line.cells[place].text}")
+        for section in sections
+        for line in section.lines
+        if (value := line.cells[place].value) and value.mean is not None
+    ]
+    known.sort(key=lambda one: one[0], reverse=column.better != "lower")
+    return f"; {' · '.join(said for _, said in known[:3])}" if known else ""
