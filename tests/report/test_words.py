@@ -36,6 +36,10 @@ def test_what_a_method_trains_is_said(tmp_path: Path) -> None:
         tmp_path / "none", recipe="concept-rooms", overrides={"method.target": "none", "method.reconstruction": 1.0}
     )
     assert "the token set that the frozen image network" in words.introduction(summarise([tokens]))[0]
+    points = write_run(tmp_path / "points")
+    both = words.introduction(summarise([points, tokens, none]))[0]
+    assert both.startswith("The 3D network minkunet14 learned to give each point of the data set semantickitti ")
+    assert " The 3D network point_transformer learned to tell from the points of the data set rooms " in both
     assert "by the method concept" in words.introduction(summarise([none]))[0]
     assert "not yet used to tell classes apart" in words.introduction(summarise([tokens]))[2]
 

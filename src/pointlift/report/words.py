@@ -11,6 +11,7 @@ from pointlift.registry import PROTOCOLS
 from pointlift.report import tables
 from pointlift.report.cells import cell
 from pointlift.report.summary import Group, Statistic, Summary
+from pointlift.train.method import Trained
 
 
 @dataclass(frozen=True)
@@ -57,26 +58,34 @@ def about(protocol: str) -> str:
 
 
 def _what(groups: Sequence[Group]) -> str:
-    def all_of(values: Sequence[str]) -> str:
-        return joined(list(dict.fromkeys(values)))
+    kinds = dict.fromkeys(group.trains for group in groups)
+    return " ".join(_of_kind(kind, [group for group in groups if group.trains == kind]) for kind in kinds)
 
-    student, data = all_of([group.student for group in groups]), all_of([group.data for group in groups])
-    teacher = all_of([group.teacher for group in groups])
-    kinds = {group.trains for group in groups}
-    if kinds == {"points"}:
+
+def _of_kind(trains: Trained | None, groups: Sequence[Group]) -> str:
+    """What groups whose methods train the same were taught."""
+    students = _named("3D network", [group.student for group in groups])
+    data = _named("data set", [group.data for group in groups])
+    teachers = _named("frozen image network", [group.teacher for group in groups])
+    gives = "gives" if len({group.teacher for group in groups}) == 1 else "give"
+    if trains == "points":
         return (
-            f"The 3D network {student} learned to give each point of the data set {data} the feature that the frozen "
-            f"image network {teacher} gives the pixel on which the point falls; it sees points alone, and no label was "
-            "used."
+            f"The {students} learned to give each point of the {data} the feature that the {teachers} {gives} the "
+            "pixel on which the point falls; it sees points alone, and no label was used."
         )
-    if kinds == {"tokens"}:
+    if trains == "tokens":
         return (
-            f"The 3D network {student} learned to tell from the points of the data set {data} the token set that the "
-            f"frozen image network {teacher} gives the image of the same moment; it sees points alone, and no label "
-            "was used."
+            f"The {students} learned to tell from the points of the {data} the token set that the {teachers} {gives} "
+            "the image of the same moment; it sees points alone, and no label was used."
         )
-    methods = all_of([group.method for group in groups])
-    return f"The 3D network {student} was trained on the data set {data} by the method {methods}; no label was used."
+    methods = _named("method", [group.method for group in groups])
+    return f"The {students} learned from the points of the {data} by the {methods}; no label was used."
+
+
+def _named(what: str, names: Sequence[str]) -> str:
+    """``network a``, or ``networks a and b``."""
+    different = list(dict.fromkeys(names))
+    return f"{what}{'s' if len(different) > 1 else ''} {joined(different)}"
 
 
 def _how(summary: Summary) -> str:
