@@ -83,17 +83,17 @@ def test_train_load_and_retrieve(root: Path, tmp_path: Path, caplog: pytest.LogC
 
     result = api.evaluate(run, "retrieval", cpu=True)
     written = json.loads((run.folder / "evaluation" / "retrieval.json").read_text())
-    assert written["results"] == json.loads(json.dumps(result["results"]))
-    assert list(result["results"]) == ["student", "random network", "training mean"]
-    assert result["protocol"]["frames"] == 4
-    assert result["protocol"]["chance"]["recall@1"] == 0.25
-    assert result["results"]["training mean"]["recall_1"] == pytest.approx(0.25)
-    assert result["results"]["training mean"]["share_of_mean"] == 1
+    assert written == json.loads(json.dumps(result.to_dict()))
+    assert [row.name for row in result] == ["student", "random network", "training mean"]
+    assert result.words["frames"] == 4
+    assert result.words["chance"]["recall@1"] == 0.25
+    assert result["training mean"]["recall_1"] == pytest.approx(0.25)
+    assert result["training mean"]["share_of_mean"] == 1
     assert all(len(row) == len(columns(result)) for row in rows(result))
     test = run.parts.dataset(split="val")
     found = torch.stack([method.predict([test[i]])[0] for i in range(4)])
     truth = torch.stack([method.token_sets(test.views(i)[0]) for i in range(4)])
-    assert result["results"]["student"]["loss"] == pytest.approx(float((found - truth).square().mean()), rel=1e-5)
+    assert result["student"]["loss"] == pytest.approx(float((found - truth).square().mean()), rel=1e-5)
 
 
 def test_token_sets_from_disk_are_learned_and_retrieved(root: Path, tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_token_sets_from_disk_are_learned_and_retrieved(root: Path, tmp_path: Pa
     teacher = {"teacher.name": "embeddings", "teacher.path": str(tmp_path / "captions.safetensors")}
     values = {"method.crops": 0, "method.head": "flatten", **teacher}
     run = api.pretrain(small(root, tmp_path, **values), out=tmp_path / "run", cpu=True)
-    result = api.evaluate(run, "retrieval", cpu=True)["results"]
+    result = api.evaluate(run, "retrieval", cpu=True)
     method, test = run.method(), run.parts.dataset(split="val")
     found = torch.stack([method.predict([test[index]])[0] for index in range(4)])
     truth = torch.stack(list(sets.values())[8:])
@@ -155,7 +155,7 @@ def test_retrieval_needs_a_run_that_predicts_token_sets(root: Path, tmp_path: Pa
     run = api.pretrain(
         small(root, tmp_path, **{"method.target": "none", "method.reconstruction": 1.0}), out=tmp_path / "run", cpu=True
     )
-    with pytest.raises(RecipeError, match="only a run of the method 'concept'"):
+    with pytest.raises(RecipeError, match="which only a method that trained token sets has"):
         api.evaluate(run, "retrieval", cpu=True)
 
 
@@ -168,6 +168,6 @@ def test_protocols_of_point_features_refuse_a_run_that_trains_none(root: Path, t
 
 def test_a_run_of_image_patches_has_point_features(root: Path, tmp_path: Path) -> None:
     run = api.pretrain(small(root, tmp_path, **{"method.target": "patches"}), out=tmp_path / "run", cpu=True)
-    run.require_point_features("predict")
+    assert run.parts.trains == "points"
     points = np.random.default_rng(0).normal(size=(100, 6)).astype(np.float32)
     assert api.load(run.folder).features(points).shape == (100, 64)

@@ -73,7 +73,7 @@ def evaluate(
     Args:
         run: a run folder.
         protocol: its name, see ``pointlift list protocols``.
-        options: the protocol's own options.
+        options: the protocol's own options, and under ``task.OPTION`` those of the task.
         task: what is predicted, see ``pointlift list tasks``; by default semantic segmentation.
         data_root: where the data lie now, if not where the recipe says.
         teacher: where the teacher's weights lie now, folder or hub id.

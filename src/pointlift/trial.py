@@ -66,6 +66,7 @@ def open_trial(
     run: Run,
     *,
     task: str | None = None,
+    task_options: Mapping[str, Any] | None = None,
     split: str = "val",
     label_data: Mapping[str, Any] | None = None,
     test_data: Mapping[str, Any] | None = None,
@@ -83,6 +84,7 @@ def open_trial(
     Args:
         run: a run folder.
         task: what is predicted; by default semantic segmentation.
+        task_options: the task's own.
         split: of the test data.
         label_data: options in which the data that give labels differ from the recipe's, among them perhaps ``name``.
         test_data: options in which the test data alone differ; the ``part`` of a mixture holds for both, since every
@@ -108,7 +110,7 @@ def open_trial(
         pretrained=pretrained,
         labelled=labelled,
         test=test,
-        task=open_task(task or DEFAULT, labelled),
+        task=open_task(task or DEFAULT, labelled, **(task_options or {})),
         fresh_student=lambda seed: run.fresh_student(seed).to(device),
         pixel_features=lambda: teacher.pixel_features,
         embed_text=lambda prompts: teacher.teacher.embed_text(prompts).cpu(),
@@ -122,9 +124,9 @@ def open_trial(
     )
 
 
-def open_task(name: str, scenes: Dataset) -> Task:
+def open_task(name: str, scenes: Dataset, **options: Any) -> Task:
     """The task called ``name`` with the classes of a data set."""
-    return TASKS.build(name, scenes)
+    return TASKS.build(name, scenes, **options)
 
 
 def evaluate(
@@ -149,7 +151,7 @@ def evaluate(
     Args:
         run: a run folder.
         protocol: how it is tested.
-        options: the protocol's own.
+        options: the protocol's own, and under ``task.OPTION`` those of the task.
         task: as for `open_trial`, like all that follow.
         split: of the test data.
         label_data: options in which the data that give labels differ.
@@ -160,11 +162,14 @@ def evaluate(
         cpu: stay on the CPU even where there is a GPU.
     """
     given = dict(options or {})
+    of_task = {key.removeprefix("task."): given.pop(key) for key in list(given) if key.startswith("task.")}
     PROTOCOLS.checked(protocol, given)
+    TASKS.checked(task or DEFAULT, of_task)
     require_run(protocol, **_known(run, protocol))
     trial = open_trial(
         run,
         task=task,
+        task_options=of_task,
         split=split,
         label_data=label_data,
         test_data=test_data,
@@ -186,7 +191,7 @@ def evaluate(
         "split": split,
         "label_data": dict(label_data or {}),
         "test_data": dict(test_data or {}),
-        "options": given,
+        "options": dict(options or {}),
         "evaluation_seed": seed,
     }
     write_atomically(

@@ -32,10 +32,12 @@ def structure(value: float) -> Result:
 @pytest.fixture
 def table() -> Comparison:
     random = Row("random network", "baseline", {"miou": 0.11})
+    seen = Row("random network", "baseline", {"miou": 0.12}, subset="visible points")
+    undefined = Row("teacher", "teacher", {"miou": None})
     return comparison(
         "T",
         [
-            measured("one", 0, {"probe": probe(0.5, random), "structure": structure(0.25)}),
+            measured("one", 0, {"probe": probe(0.5, random, seen, undefined), "structure": structure(0.25)}),
             measured("wrong", 0, {"probe": probe(0.2)}, control=True),
             measured("two", 0, {"probe": probe(None), "structure": structure(1234.0)}),
             measured("one", 1, {"probe": probe(0.6), "structure": structure(0.35)}),
@@ -66,7 +68,7 @@ def test_text_has_units_directions_and_gaps(table: Comparison) -> None:
         ["two", "1", "–", "1,234"],
         ["control: wrong", "1", "20.0", "–"],
         ["baseline: random network", "", "11.0", "–"],
-        ["teacher: teacher, visible points", "", "–", "0"],
+        ["teacher, visible points", "", "–", "0"],
     ]
 
 

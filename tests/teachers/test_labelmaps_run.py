@@ -44,13 +44,13 @@ def test_distillation_and_zero_shot(root: Path, tmp_path: Path) -> None:
     assert run.metrics()[-1]["loss"] == pytest.approx(again.metrics()[-1]["loss"], abs=1e-5)
     assert run.student().out_channels == 19
     result = pointlift.evaluate(run, "zero-shot", data_root=root, cpu=True)
-    rows = result["results"]
-    assert rows["teacher, visible points"]["points"] == rows["student, visible points"]["points"]
-    classes = rows["teacher, visible points"]["classes"]
+    teacher, student = (result.row(name, "visible points") for name in ("teacher", "student"))
+    assert teacher.metrics["points"] == student.metrics["points"]
+    classes = teacher.classes
     assert {name for name, metrics in classes.items() if metrics["predicted"]} <= {"road", "car"}
     predicted = sum(metrics["predicted"] for metrics in classes.values())
-    assert 0 < predicted < rows["teacher, visible points"]["points"]  # of what is at the sky it says nothing
-    assert "its class is a miss" in result["protocol"]["visible points"]
+    assert 0 < predicted < teacher.metrics["points"]  # of what is at the sky it says nothing
+    assert "its class is a miss" in result.words["visible points"]
 
 
 def test_a_missing_map_is_named_before_the_first_step(root: Path, tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ class Comparison:
         heading = [f"{title} {column.heading}{_unit(column)}{_ARROWS[column.better]}" for title, column in self.columns]
         body = [
             [
-                line.name if line.role == "student" else f"{line.role}: {line.name}",
+                line.name if line.role in ("student", "teacher") else f"{line.role}: {line.name}",
                 str(len(line.seeds)) if line.seeds else "",
                 *(_text(cell, column) for cell, (_, column) in zip(line.cells, self.columns, strict=True)),
             ]
@@ -110,16 +110,17 @@ def _student(one: Measured, title: str, column: Column) -> float | None:
 
 
 def _references(measured: Sequence[Measured], columns: Sequence[tuple[str, Column]]) -> list[Line]:
-    """Rows that no student is: each contestant and subset of the results once."""
+    """Rows that no student is, each once: baselines on all test points, and the teacher wherever it has features."""
     found: dict[tuple[Role, str], dict[str, float | None]] = {}
     for one in measured:
         for title, column in columns:
             for row in one.results.get(title, ()):
-                if row.role in ("baseline", "teacher"):
+                if row.role == "teacher" or (row.role == "baseline" and not row.subset):
                     found.setdefault((row.role, row.title), {}).setdefault(title, _number(row.metrics.get(column.key)))
     return [
         Line(name, role, (), tuple(Cell((values.get(title),)) for title, _ in columns))
         for (role, name), values in sorted(found.items(), key=lambda item: item[0][0])
+        if any(value is not None for value in values.values())
     ]
 
 

@@ -169,7 +169,7 @@ def _in_words(
     trial: Trial, points: int, hidden_share: float, depth: int, steps: int, batch_size: int, rate: float
 ) -> dict[str, Any]:
     return {
-        "training data": described(trial.pretrained),
+        "pretraining data": described(trial.pretrained),
         "test data": described(trial.test),
         "seed": trial.seed,
         "points": f"{points} of each scene at random, centred and scaled into the unit sphere",
@@ -179,7 +179,7 @@ def _in_words(
         "relative to its centre; mean over hidden patches and scenes",
         "untrained": f"a decoder of {depth} blocks with random weights (seed {trial.seed}), as the paper's text has it "
         "for an encoder that was not trained to reconstruct",
-        "trained": f"the same decoder after {steps} steps of AdamW at {rate:g} on {batch_size} training scenes each, "
+        "trained": f"the same decoder after {steps} steps of AdamW at {rate:g} on {batch_size} scenes of the pretraining data each, "
         "with the student's drop path; the encoder is frozen and in evaluation mode",
         "own": "the decoder that the run itself trained",
         "random network": f"the same encoder with random weights (seed {trial.seed}), with decoders of its own",

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pointlift.data.dataset import Dataset
-from pointlift.errors import DataError
+from pointlift.errors import DataError, RecipeError
 from pointlift.evaluation.base import Trial, each, require
 from pointlift.evaluation.protocol import described, settings_of
 from pointlift.evaluation.result import Column, Result, Role, Row
@@ -125,9 +125,9 @@ def ranked(scores: Tensor) -> dict[str, float]:
 
 
 def _concept(trial: Trial, seed: int | None) -> Concept:
-    """The method, which trained token sets: `require` has seen to it."""
     method = None if trial.method is None else trial.method(seed)
-    assert isinstance(method, Concept)
+    if not isinstance(method, Concept):
+        raise RecipeError("retrieval asks the method 'concept' for token sets, and no other")
     return method
 
 
@@ -145,7 +145,7 @@ def _in_words(trial: Trial, targets: Tensor) -> dict[str, Any]:
     count = len(targets)
     chance = {f"recall@{cut}": round(min(1.0, cut / count), 4) for cut in CUTS}
     return {
-        "training data": described(trial.pretrained),
+        "pretraining data": described(trial.pretrained),
         "test data": described(trial.test),
         "seed": trial.seed,
         "frames": count,
