@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pointlift import losses
+from pointlift.registry import LOSSES
 
 
 def off_diagonal_mean(matrix: Tensor) -> Tensor:
@@ -82,7 +82,7 @@ def timed(name: str, rows: int, options: argparse.Namespace) -> tuple[float, flo
     student, teacher = features(rows, options.dim, options.device)
     clock = time.process_time if options.clock == "cpu" else time.perf_counter
     seconds = [
-        [step(loss, student, teacher, clock) for loss in (getattr(losses, name), PLAIN[name])]
+        [step(loss, student, teacher, clock) for loss in (LOSSES.get(name), PLAIN[name])]
         for _ in range(options.repeats + 1)
     ]
     ours, plain = (min(column) for column in zip(*seconds[1:], strict=True))
@@ -93,7 +93,7 @@ def peak_bytes(arguments: tuple[str, bool, int, int, str, int]) -> int:
     """What one step adds to the memory at its peak; runs in a fresh process."""
     name, plain, rows, dim, device, threads = arguments
     torch.set_num_threads(threads)
-    loss = PLAIN[name] if plain else getattr(losses, name)
+    loss = PLAIN[name] if plain else LOSSES.get(name)
     step(loss, *features(64, dim, device))  # libraries and their buffers
     student, teacher = features(rows, dim, device)
     before = peak(device)

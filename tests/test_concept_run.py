@@ -155,7 +155,7 @@ def test_retrieval_needs_a_run_that_predicts_token_sets(root: Path, tmp_path: Pa
     run = api.pretrain(
         small(root, tmp_path, **{"method.target": "none", "method.reconstruction": 1.0}), out=tmp_path / "run", cpu=True
     )
-    with pytest.raises(RecipeError, match="only a run of the method 'concept'"):
+    with pytest.raises(RecipeError, match="which only a method that trained token sets has"):
         api.evaluate(run, "retrieval", cpu=True)
 
 

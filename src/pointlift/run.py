@@ -72,13 +72,13 @@ class Parts:
         return self.pixel_features.teacher.dim if self.trains == "points" else 0
 
     def student(self, in_channels: int, out_channels: int, seed: int, *, scratch: bool = False) -> Student:
-        """A student with weights drawn from ``seed``, then those of its option ``weights`` unless from ``scratch``."""
+        """A student with weights drawn from ``seed``, then those that it loads unless from ``scratch``."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            options = option_values(self.recipe.student)
-            if scratch:
-                options.pop("weights", None)
-            return STUDENTS.get(self.recipe.student.name)(in_channels, out_channels, **options)
+            part, options = STUDENTS.get(self.recipe.student.name), option_values(self.recipe.student)
+            for key in part.factory.loads if scratch else ():  # type: ignore[attr-defined]
+                options.pop(key)
+            return part(in_channels, out_channels, **options)
 
     def method(self, student: Student, seed: int | None = None) -> Method:
         """The recipe's method around ``student``; what it trains beside it is drawn from ``seed``, the recipe's own."""

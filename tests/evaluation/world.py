@@ -14,8 +14,9 @@ from pointlift.data.dataset import Dataset
 from pointlift.data.scene import Pairs, Scene, View
 from pointlift.evaluation.base import Trial
 from pointlift.evaluation.result import Result
-from pointlift.registry import TASKS
 from pointlift.students.base import Student
+from pointlift.tasks.base import Task
+from pointlift.tasks.segmentation import Segmentation
 
 CLASSES = ("left", "middle", "right", "rare")
 K = np.array([[20.0, 0, 23.5], [0, 20.0, 15.5], [0, 0, 1]])
@@ -85,11 +86,9 @@ class ToyStudent(Student):
         self.body = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU())
         self.head = nn.Linear(8, 3)
 
-    def decoder_features(self, batch: Batch) -> Tensor:
-        return self.body(torch.cat([batch.points, batch.features], dim=1))
-
-    def forward(self, batch: Batch) -> Tensor:
-        return self.head(self.decoder_features(batch))
+    def decoder_features(self, batch: Batch, rows: Tensor | None = None) -> Tensor:
+        features = self.body(torch.cat([batch.points, batch.features], dim=1))
+        return features if rows is None else features[rows]
 
 
 class LastThree(nn.Module):
@@ -108,9 +107,10 @@ class Oracle(ToyStudent):
         super().__init__()
         self.head = LastThree()  # type: ignore[assignment]
 
-    def decoder_features(self, batch: Batch) -> Tensor:
+    def decoder_features(self, batch: Batch, rows: Tensor | None = None) -> Tensor:
         colors = torch.from_numpy(COLORS[true_class(batch.points.numpy())] / 255.0).float()
-        return torch.cat([super().decoder_features(batch), colors], dim=1)
+        features = torch.cat([super().decoder_features(batch), colors], dim=1)
+        return features if rows is None else features[rows]
 
 
 def fresh_student(seed: int) -> ToyStudent:
@@ -127,7 +127,7 @@ def pixel_colors(scene: Scene, pairs: Pairs) -> Tensor:
     return torch.from_numpy(colors)
 
 
-def trial(tmp_path: Path, task: str = "segmentation", **changes: Any) -> Trial:
+def trial(tmp_path: Path, task: Task | None = None, **changes: Any) -> Trial:
     """A trial on the world; ``train`` is what gives labels, and what was pretrained on if nothing else is said."""
     labelled = changes.pop("train") if "train" in changes else World(4)
     given: dict[str, Any] = {
@@ -135,7 +135,7 @@ def trial(tmp_path: Path, task: str = "segmentation", **changes: Any) -> Trial:
         "pretrained": labelled,
         "labelled": labelled,
         "test": World(2, seed=1),
-        "task": TASKS.build(task, labelled),
+        "task": task or Segmentation(labelled),
         "fresh_student": fresh_student,
         "pixel_features": lambda: pixel_colors,
         "folder": tmp_path,

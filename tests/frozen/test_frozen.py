@@ -60,8 +60,9 @@ def test_a_run_of_then_resumes_as_it_would_have_gone_on(name: str, tmp_path: Pat
 )
 def test_a_run_of_then_is_evaluated_as_it_was(name: str, protocol: str) -> None:
     options, test_data = RUNS[name][2][protocol]
-    found = api.evaluate(name, protocol, options, split="val", test_data=test_data, cpu=True)["results"]
+    measured = api.evaluate(name, protocol, options, split="val", test_data=test_data, cpu=True)
     then = EXPECTED[name]["results"][protocol]
+    found = {row.title: row.metrics for row in measured}
     assert list(found) == list(then)
     for row, metrics in then.items():
         for key, value in numbers(metrics).items():

@@ -18,7 +18,7 @@ class Colors(Teacher):
     def __init__(self, *, window: int = 4) -> None:
         super().__init__()
         self.dim, self.stride = 6, window
-        self.fingerprint = fingerprint_of(self, window=window)
+        self.fingerprint = fingerprint_of(self, "window", window=window)
         self.freeze()
 
     def _features(self, images: Tensor, views: Sequence[object] | None) -> Tensor:

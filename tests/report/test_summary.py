@@ -167,7 +167,8 @@ def test_rows_of_one_name_are_told_apart_by_their_subset(tmp_path: Path) -> None
         "majority class, visible points",
     ]
     everywhere, seen = measured.decided(), measured.decided("visible points")
-    assert everywhere is not None and seen is not None
+    assert everywhere is not None
+    assert seen is not None
     assert (everywhere.mean, seen.mean) == (0.5, 0.6)
     assert measured.student("nowhere") is None
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from pointlift.data.batch import Batch
 from pointlift.data.clouds import to_unit_sphere
 from pointlift.errors import DataError, PointliftError, RecipeError
+from pointlift.options import PLACE, marks
 from pointlift.registry import STUDENTS
 from pointlift.students.point_transformer import SIZES, PointTransformer
 from pointlift.students.points import drawn_rows, random_patches, unit_spheres
@@ -167,6 +168,7 @@ def test_number_of_parameters(size: str, class_token: bool) -> None:
 
 def test_is_registered_with_options() -> None:
     fields = set(STUDENTS.options("point_transformer").model_fields)
+    assert marks(STUDENTS.options("point_transformer"), "weights") == (PLACE,)
     assert fields >= {"size", "groups", "group_size", "inputs", "class_token", "drop_path", "first_centre", "weights"}
     student = STUDENTS.build("point_transformer", 0, 7, size="tiny", groups=8, group_size=6)
     assert student(batch_of(40, 50)).shape == (90, 7)

@@ -65,6 +65,35 @@ def test_batches_of_arrays_or_tensors_add_up() -> None:
     assert confusion.result() == measured(predictions, labels)
 
 
+def test_confusions_of_parts_add_up() -> None:
+    predictions, labels = example()
+    predictions[::7] = -1
+    parts = [Confusion(CLASSES) for _ in range(3)]
+    for place, part in enumerate(parts):
+        part.update(predictions[place::3], labels[place::3])
+    whole = parts[0] + parts[1] + parts[2]
+    assert whole.result() == measured(predictions, labels)
+    assert whole.counted == whole.result()["points"] == int((labels >= 0).sum())
+    assert parts[0].counted < whole.counted
+    with pytest.raises(ValueError, match="do not add up"):
+        _ = Confusion(2, ("a", "b")) + Confusion(2, ("b", "a"))
+
+
+def test_values_are_those_of_the_columns_as_json_knows_them() -> None:
+    predictions, labels = example(300)
+    confusion = Confusion(CLASSES)
+    assert confusion.values()["miou"] is None
+    assert math.isnan(confusion.score())
+    confusion.update(predictions, labels)
+    values, result = confusion.values(), confusion.result()
+    assert values["miou"] is None  # no class has 100 points
+    assert confusion.score() == confusion.result(min_points=1)["miou"]
+    assert confusion.classes() == result["classes"]
+    assert {column.key for column in confusion.columns} <= set(values)
+    assert {column.key for column in confusion.class_columns} <= set(confusion.classes()["0"])
+    assert (confusion.deciding().key, confusion.deciding().better) == ("miou", "higher")
+
+
 def test_rare_and_absent_classes() -> None:
     # class 0: 100 points, all right; 1: 99 points, all taken for 3; 2: absent; 3: never true; 4: absent
     labels, predictions = np.repeat([0, 1], [100, 99]), np.repeat([0, 3], [100, 99])

@@ -44,6 +44,19 @@ def test_one_file_for_each_image_and_single_tokens(tmp_path: Path) -> None:
     assert tokens(views(tmp_path)[2]).tolist() == [[2.0] * 6]
 
 
+def test_the_fingerprint_is_the_same_wherever_the_file_lies(tmp_path: Path) -> None:
+    found = []
+    for place, names in (("a", "xy"), ("b", "yx"), ("c", "xz")):
+        (tmp_path / place).mkdir()
+        save_file({name: torch.zeros(4, 6) for name in names}, tmp_path / place / f"{place}.safetensors")
+        found.append(TEACHERS.build("embeddings", path=f"{tmp_path}/{place}/{place}.safetensors").fingerprint)
+    assert found[0] == found[1] != found[2]
+    build = TEACHERS.get("embeddings")
+    folders = ("/one/captions", "/two/captions", "/one/others")
+    found = [build(path=f"{folder}/{{stem}}.safetensors", shape=(1, 6)).fingerprint for folder in folders]
+    assert found[0] == found[1] != found[2]
+
+
 def test_mistakes_are_one_sentence(tmp_path: Path) -> None:
     path = tmp_path / "all.safetensors"
     save_file({"frame-0": torch.zeros(4, 6), "frame-1": torch.zeros(3, 6)}, path)

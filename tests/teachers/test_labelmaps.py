@@ -38,6 +38,12 @@ def scene_of(folder: Path, ids: np.ndarray, image_size: tuple[int, int] | None =
     return Scene(points=points, features=points[:, :1], views=[make_view(folder / "images" / "0.png")])
 
 
+def test_the_fingerprint_knows_the_folder_s_name_and_not_where_it_lies() -> None:
+    folders = ("/here/segformer", "~/there/segformer", "../segformer", "/here/upernet")
+    found = [LabelMaps(path=f"{folder}/{{stem}}.png", classes="cityscapes19").fingerprint for folder in folders]
+    assert found[0] == found[1] == found[2] != found[3]
+
+
 def random_ids(height: int = 12, width: int = 20) -> np.ndarray:
     return np.random.default_rng(1).choice(IDS, (height, width))
 

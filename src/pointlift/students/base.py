@@ -48,6 +48,7 @@ class Student(nn.Module):
         head: makes the output of the decoder's features, row by row in evaluation.
         fewest_points: how many points a cloud needs; 0: it may be empty.
         order_matters: whether, in evaluation too, another order of a cloud's points gives them other features.
+        loads: names of its options that load weights into it; whoever has weights of its own leaves them out.
         loaded: what of a checkpoint was loaded into it, for the log; None if nothing was.
     """
 
@@ -57,6 +58,7 @@ class Student(nn.Module):
     head: nn.Module
     fewest_points: int = 0
     order_matters: bool = False
+    loads: tuple[str, ...] = ()
     loaded: str | None = None
 
     def forward(self, batch: Batch, rows: Tensor | None = None) -> Tensor:

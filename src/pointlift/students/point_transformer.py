@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from pointlift.data.batch import Batch
 from pointlift.errors import RecipeError
+from pointlift.options import PLACE
 from pointlift.registry import STUDENTS
 from pointlift.students.base import Student, Undecayed
 from pointlift.students.normalization import BatchNorm
@@ -126,6 +127,7 @@ class PointTransformer(Student):
     """
 
     order_matters = True  # in evaluation the first centre is the first point
+    loads = ("weights",)
 
     def __init__(
         self,
@@ -140,7 +142,7 @@ class PointTransformer(Student):
         class_token: bool = False,
         drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.1,
         first_centre: Literal["first", "random"] = "first",
-        weights: Path | None = None,
+        weights: Annotated[Path | None, PLACE] = None,
     ) -> None:
         super().__init__()
         if points is not None and points < max(groups, group_size):

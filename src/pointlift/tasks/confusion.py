@@ -88,7 +88,7 @@ class Confusion(Metric):
         """The confusion of the points of either; a `ValueError` if their classes differ."""
         if self.class_names != other.class_names:
             raise ValueError(f"confusions of {self.class_names} and of {other.class_names} do not add up")
-        both = Confusion(self.num_classes, self.class_names)
+        both = type(self)(self.num_classes, self.class_names)
         both.matrix, both.missed = self.matrix + other.matrix, self.missed + other.missed
         return both
 

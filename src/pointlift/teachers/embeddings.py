@@ -29,7 +29,8 @@ Count = Annotated[int, Field(ge=1)]
 class Embeddings(Teacher):
     """Token sets from safetensors files: one file with a tensor for each image, or one file for each image.
 
-    A tensor is (T, D), or (D,) for a single token. There are no dense features.
+    A tensor is (T, D), or (D,) for a single token. There are no dense features. The fingerprint knows the names and
+    shapes in one file, or the pattern of several as `without_place` leaves it, but no values.
 
     Args:
         path: one file, whose tensors are called as the images without suffix (``frame-000010``); or, with fields, the

@@ -34,7 +34,9 @@ class LabelMaps(Teacher):
     """Per-pixel classes from PNG files, the predictions of any 2D network: one-hot, or text embeddings of their names.
 
     A map has the size of its image, one 8-bit channel (or a palette) and the id of a class at each pixel. Ids that are
-    ignored, and classes that ``map`` leaves out, are zeros: there the teacher says nothing.
+    ignored, and classes that ``map`` leaves out, are zeros: there the teacher says nothing. The fingerprint knows the
+    classes, and the pattern as `without_place` leaves it, but not what the maps say: those of another network belong
+    into a folder of another name.
 
     Args:
         path: the map of an image, with ``{folder}`` the image's folder, ``{stem}`` its name without suffix and

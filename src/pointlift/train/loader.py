@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
 
 from pointlift.data.dataset import Dataset
 from pointlift.errors import DataError, PointliftError
@@ -19,17 +20,16 @@ from pointlift.train.options import TrainOptions
 class SceneOrder:
     """The scenes of every step as a pure function of (seed, step): epochs in a row, each drawn from (seed, epoch).
 
-    An epoch is what the data set's ``epoch(rng)`` gives, always of the same length. The epoch that was asked for last
-    is kept: drawing one takes time in proportion to its length.
+    An epoch is what the data set's ``epoch(rng)`` gives, always of the same length. The one that was asked for last is
+    kept: drawing one takes time in proportion to its length.
     """
 
     def __init__(self, scenes: Dataset, seed: int) -> None:
         if len(scenes) == 0:
             raise DataError("the data set has no scenes to train on")
         self._scenes, self._seed = scenes, seed
-        first = self._drawn(0)
-        self.length = len(first)
-        self._last = 0, first
+        self._last = 0, self._drawn(0)
+        self.length = len(self._last[1])
 
     def of(self, step: int, batch_size: int) -> list[int]:
         """Scenes of the global batch at ``step``."""
@@ -41,10 +41,12 @@ class SceneOrder:
             indices.append(int(self._last[1][offset]))
         return indices
 
-    def _drawn(self, epoch: int, wanted: int | None = None) -> np.ndarray:
-        """The scenes of an epoch, so many of them as are ``wanted``."""
-        order = np.asarray(self._scenes.epoch(np.random.default_rng([self._seed, 1, epoch])))
-        count, wanted = len(self._scenes), len(order) if wanted is None else wanted
+    def _drawn(self, epoch: int, length: int | None = None) -> np.ndarray:
+        """The order of an epoch; the first one, of which no ``length`` is known yet, sets that of all."""
+        rng = np.random.default_rng([self._seed, 1, epoch])
+        count = len(self._scenes)
+        order = np.asarray(self._scenes.epoch(rng))
+        wanted = len(order) if length is None else length
         if len(order) != wanted or len(order) == 0 or order.min() < 0 or order.max() >= count:
             raise DataError(
                 f"epoch {epoch} of the data set must be {wanted or 'some'} indices from 0 to {count - 1}, not {order}"
@@ -60,7 +62,7 @@ def scene_generator(seed: int, step: int, scene_id: str, repeat: int = 0) -> np.
     return np.random.default_rng([seed, 2, step, zlib.crc32(scene_id.encode()), *([repeat] if repeat else [])])
 
 
-class StepBatches(torch.utils.data.Dataset):
+class StepBatches(TorchDataset):
     """Item ``step`` is this process's share of the global batch at that step."""
 
     def __init__(

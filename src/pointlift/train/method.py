@@ -18,6 +18,8 @@ Trained = Literal["points", "tokens"]
 class Method(nn.Module):
     """One training step: which samples, which loss.
 
+    One that recipes name is built with ``(student, pixel_features, loss, points, image, *, options)``: what is trained,
+    the teacher behind its cache, the loss of pairs, and how points and images are augmented (None: not at all).
     ``trained`` holds all that is optimised and saved; anything else (a frozen teacher) stays out of checkpoints.
     ``learning_rate_factors`` maps prefixes of the names in ``trained`` to factors on the learning rate.
     """

@@ -82,7 +82,7 @@ def test_a_student_that_speaks_the_teacher_s_language(tmp_path: Path) -> None:
     assert result["student"]["points"] == sum(int((scene.labels >= 0).sum()) for scene in world)
     seen = sum(int((scene.labels[np.unique(scene.pairs().point_index)] >= 0).sum()) for scene in world)
     at_visible = [row for row in result if row.subset == "visible points"]
-    assert {row.result["points"] for row in at_visible} == {seen}
+    assert {row.metrics["points"] for row in at_visible} == {seen}
     assert len(at_visible) == 4
     protocol = json.loads(json.dumps(result.to_dict(), allow_nan=False))["words"]
     assert protocol["classes without a training point"] == ["rare"]

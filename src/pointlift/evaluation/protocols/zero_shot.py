@@ -89,7 +89,8 @@ def zero_shot(
     networks = {"student": trial.student, "random network": network}
     classify = partial(best_class, embeddings=embeddings, classes=classes)
     metrics = prototype_metrics(trial, networks, classify, majority, trial.pixel_features(), visibility)
-    text = {"prompts": names, "templates": templates, "ensemble": ensemble}
+    said = {name: list(of_class) for name, of_class in names.items()}
+    text = {"prompts": said, "templates": list(templates), "ensemble": ensemble}
     settings = settings_with_labels(trial, **text, **visibility._asdict(), normalization_scans=normalization_scans)
     words = {
         **_text_in_words(trial, names, templates, ensemble),
