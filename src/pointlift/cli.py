@@ -236,6 +236,7 @@ def report(
     run: Annotated[list[Path], typer.Argument(help="One run folder, or several to compare.")],
     out: Annotated[Path | None, typer.Option(help="The HTML file; by default RUN/report.html.")] = None,
     data_root: DataRoot = None,
+    teacher: Teacher = None,
     cpu: Cpu = False,
 ) -> None:
     """One self-contained page of what a run learned: tables, curves, structure, pictures, the largest errors.
@@ -250,6 +251,7 @@ def report(
             [Run(folder) for folder in run],
             out or run[0] / "report.html",
             data_root=data_root,
+            teacher=teacher,
             progress=progress,
             cpu=cpu,
         )

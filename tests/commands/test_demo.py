@@ -53,12 +53,15 @@ def test_demo_makes_everything_and_does_nothing_twice(
     said = [part for override in TINY for part in ("--set", override)]
     assert call("demo", "--out", out, "--cpu", *said) == 0
     printed = capsys.readouterr().out
-    assert all(title in printed for title in ("Results", "zero-shot: the teacher's ceiling", "Structure"))
+    assert all(
+        title in printed for title in ("Results", "zero-shot: beside the teacher", "structure", "relational gap")
+    )
     summary = json.loads((out / "results.json").read_text())
     assert [group["loss"] for group in summary["groups"]] == ["relational", "contrastive", "similarity"]
     for group in summary["groups"]:
-        assert set(group["tasks"]) == {"zero-shot", "linear-probe", "structure"}
-        assert group["tasks"]["zero-shot"]["split"] == "test"
+        measured = {one["protocol"]: one for one in group["results"].values()}
+        assert set(measured) == {"zero-shot", "linear-probe", "structure"}
+        assert measured["zero-shot"]["run"]["split"] == "test"
     page = (out / "report.html").read_text()
     assert page.lower().startswith("<!doctype html>")
     assert "one seed" in page.lower() or "1 seed" in page
@@ -69,11 +72,11 @@ def test_demo_makes_everything_and_does_nothing_twice(
     assert "how to make it again" in (run / "report.html").read_text().lower()
     elsewhere = ("evaluate", run, "--protocol", "zero-shot", "--split", "test", "--cpu", "--test-data")
     assert call(*elsewhere, "town=coast") == 0
-    assert (run / "evaluation" / "zero-shot-town=coast.json").is_file()
+    assert (run / "evaluation" / "zero-shot-split=test-town=coast.json").is_file()
     capsys.readouterr()
     assert call(*elsewhere, "tonw=coast") == 2
     assert "did you mean 'town'" in " ".join(capsys.readouterr().err.split())
-    (run / "evaluation" / "zero-shot-town=coast.json").unlink()
+    (run / "evaluation" / "zero-shot-split=test-town=coast.json").unlink()
     scan = tmp_path / "scan.npy"
     np.save(scan, np.random.default_rng(0).random((200, 4), dtype=np.float32))
     assert call("predict", run, scan, "--prompts", "car,road,brick house", "--out", tmp_path / "labels", "--cpu") == 0

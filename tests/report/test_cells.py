@@ -73,6 +73,8 @@ def test_headings_say_percent_and_where_lower_is_better() -> None:
     assert cells.heading(Column("a", "mIoU", "share", "higher")) == "mIoU, %"
     assert cells.heading(Column("a", "loss", better="lower")) == "loss ↓"
     assert cells.heading(Column("a", "U")) == "U"
+    noted = Column("a", "mIoU", "share", "higher", note="≥ 100 points")
+    assert (cells.heading(noted), cells.heading(noted, noted=True)) == ("mIoU, %", "mIoU (≥ 100 points), %")
 
 
 def test_markdown_sets_apart_what_the_table_is_not_about() -> None:

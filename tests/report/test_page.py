@@ -1,3 +1,4 @@
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -116,6 +117,26 @@ def test_without_prompts_or_exemplars_there_are_features_alone(pictured: list[Ru
     captions = [image["alt"].split(",")[0] for image in page.images]
     assert len(captions) == 4 + 2 + 1  # in the camera; features from above; true classes
     assert "Errors" not in page.said
+
+
+def test_a_result_that_does_not_say_how_it_found_classes_leaves_them_out(pictured: list[Run], tmp_path: Path) -> None:
+    path = pictured[0].folder / "evaluation" / "exemplar.json"
+    result = json.loads(path.read_text())
+    del result["settings"]["samples_per_class"]
+    path.write_text(json.dumps(result))
+    page = read(report(pictured[:1], tmp_path / "report.html", cpu=True, scenes=1))
+    assert "No predicted classes are shown: the result exemplar is from an older version" in page.said
+    assert "does not say its samples_per_class; evaluate the run again" in page.said
+    assert len(page.images) == 4 + 2 + 1
+
+
+def test_nothing_is_drawn_with_another_teacher(pictured: list[Run], tmp_path: Path) -> None:
+    for path in pictured[0].folder.glob("checkpoints/*/state.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"teacher": "another"}))
+    page = read(report(pictured[:1], tmp_path / "report.html", cpu=True, scenes=1))
+    assert "There are no pictures: " in page.said
+    assert "the student learned from another teacher than this dinov2" in page.said
+    assert page.images == []
 
 
 def test_the_browser_test_would_notice(tmp_path: Path) -> None:

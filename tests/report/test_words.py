@@ -36,6 +36,10 @@ def test_what_a_method_trains_is_said(tmp_path: Path) -> None:
         tmp_path / "none", recipe="concept-rooms", overrides={"method.target": "none", "method.reconstruction": 1.0}
     )
     assert "the token set that the frozen image network" in words.introduction(summarise([tokens]))[0]
+    points = write_run(tmp_path / "points")
+    both = words.introduction(summarise([points, tokens, none]))[0]
+    assert both.startswith("The 3D network minkunet14 learned to give each point of the data set semantickitti ")
+    assert " The 3D network point_transformer learned to tell from the points of the data set rooms " in both
     assert "by the method concept" in words.introduction(summarise([none]))[0]
     assert "not yet used to tell classes apart" in words.introduction(summarise([tokens]))[2]
 
@@ -63,9 +67,8 @@ def test_headlines_are_ranges_over_proper_recipes(tmp_path: Path) -> None:
         ("69–84", "%"),
         ("61.0–73.0", "% mIoU"),
     ]
-    assert "majority class 7.0" in found[0].text
-    assert "random network 20.0, " in found[2].text
-    assert "raw features 25.0" in found[2].text
+    assert found[0].text.endswith("; majority class 7.0 · random network 3.0")
+    assert found[2].text.endswith("; local geometry 40.0 · raw features 25.0 · random network 20.0")  # the best ones
 
 
 def test_without_classes_the_headline_is_what_decides(tmp_path: Path) -> None:

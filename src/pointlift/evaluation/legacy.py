@@ -38,9 +38,9 @@ _CLASSES = (Column("points", "points", "count"), Column("iou", "IoU", "share", "
 _SHARE = Column("share_of_teacher", "of the teacher's", "share", "higher")
 _TUNED = (Column("best_step", "best step", "steps"), Column("plateaued", "plateaued", "yes/no"))
 _STRUCTURE = (
-    Column("uniformity", "U"),
+    Column("uniformity", "U", note="uniformity"),
     Column("uniformity_gap", "|ΔU|", better="lower"),
-    Column("tolerance", "T"),
+    Column("tolerance", "T", note="tolerance"),
     Column("tolerance_gap", "|ΔT|", better="lower"),
     Column("modality_gap", "modality gap", better="lower"),
     Column("paired_gap", "paired gap", better="lower"),

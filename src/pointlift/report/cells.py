@@ -84,9 +84,13 @@ class Table:
         return any(column.endswith(LOWER) for column in self.columns)
 
 
-def heading(column: Column) -> str:
-    """The heading of a column, which says where values are percentages and where lower is better."""
-    return column.heading + ", %" * (column.unit == "share") + LOWER * (column.better == "lower")
+def heading(column: Column, noted: bool = False) -> str:
+    """The heading of a column, which says where values are percentages and where lower is better.
+
+    With its note in brackets, if it has one and ``noted`` is True.
+    """
+    said = f"{column.heading} ({column.note})" if noted and column.note else column.heading
+    return said + ", %" * (column.unit == "share") + LOWER * (column.better == "lower")
 
 
 def cell(statistic: Statistic | None, unit: Unit) -> Cell:

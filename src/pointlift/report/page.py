@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,6 +82,8 @@ def report(
     summary = summarise(runs)
     names = summary.names()
     telling = [name for name in names if summary.first(name).class_columns]
+    ceilings = [(name, table) for name in names if (table := tables.ceiling(summary, name))]
+    classes = [(name, table) for name in telling if (table := tables.per_class(summary, name))]
     page = _environment().get_template("report.html.jinja").render(
         title=title or words.default_title(summary),
         introduction=list(introduction) if introduction is not None else words.introduction(summary),
@@ -90,8 +92,8 @@ def report(
         controls=words.controls_in_words(summary),
         results=tables.results(summary),
         whole=[_chapter(summary, name) for name in telling],
-        ceilings=_tables(summary, telling, tables.ceiling),
-        classes=_tables(summary, telling, tables.per_class),
+        ceilings=[(summary.first(name).title, table) for name, table in ceilings],
+        classes=[(tables.class_title(summary, name), table) for name, table in classes],
         curves=_curves(summary),
         chapters=[_chapter(summary, name) for name in names if name not in telling],
         album=album(summary, Asked(scenes, data_root, teacher, progress or no_progress, cpu)),
@@ -116,14 +118,6 @@ def _environment() -> jinja2.Environment:
     environment.filters["listed"] = _listed
     environment.filters["capitalised"] = lambda text: text[:1].upper() + text[1:]
     return environment
-
-
-def _tables(
-    summary: Summary, names: Sequence[str], make: Callable[[Summary, str], Table | None]
-) -> list[tuple[str, Table]]:
-    """Title and table of the results that have such a table."""
-    made = [(summary.first(name).title, make(summary, name)) for name in names]
-    return [(title, table) for title, table in made if table is not None]
 
 
 def _chapter(summary: Summary, name: str) -> Chapter:
@@ -161,7 +155,7 @@ def _panels(summary: Summary, name: str) -> list[Markup]:
             if mean is not None and values:
                 rows.append(figures.Dumbbell(group.label, mean, values, number))
         if rows:
-            panels.append(figures.dumbbells(column.heading, rows))
+            panels.append(figures.dumbbells(", ".join(filter(None, (column.heading, column.note))), rows))
     return panels
 
 

@@ -82,7 +82,7 @@ def in_full(summary: Summary, name: str) -> Table:
         for role in REFERENCES:
             lines = _reference_lines(having, name, role, subset, columns)
             sections.append(Section(SECTIONS[role] + place, lines, plain=False))
-    table = Table("", [heading(column) for column in columns], _filled(sections))
+    table = Table("", [heading(column, noted=True) for column in columns], _filled(sections))
     return _without_empty_columns(table)
 
 
@@ -118,7 +118,8 @@ def ceiling(summary: Summary, name: str) -> Table | None:
 def class_title(summary: Summary, name: str) -> str:
     """The title of the table class by class."""
     value, _ = _of_classes(summary.first(name))
-    return f"{summary.first(name).title}: {value.heading if value else 'values'} per class"
+    said = f"{value.heading} per class{', %' if value.unit == 'share' else ''}" if value else "per class"
+    return f"{summary.first(name).title}: {said}"
 
 
 def per_class(summary: Summary, name: str) -> Table | None:
@@ -129,7 +130,9 @@ def per_class(summary: Summary, name: str) -> Table | None:
     if value is None or not across:
         return None
     first = having[0][1]
-    across += [(row.title, row) for role in REFERENCES for row in first.rows if row.role == role and _tells(row, value)]
+    for role in REFERENCES:
+        rows = first.of_role(role, None if role == "teacher" else "")
+        across += [(row.title, row) for row in rows if _tells(row, value)]
     lines = []
     for class_name in across[0][1].classes:
         counted = [row.classes.get(class_name, {}) for _, row in across]

@@ -11,6 +11,7 @@ from pointlift.registry import PROTOCOLS
 from pointlift.report import tables
 from pointlift.report.cells import cell
 from pointlift.report.summary import Group, Statistic, Summary
+from pointlift.train.method import Trained
 
 
 @dataclass(frozen=True)
@@ -53,30 +54,38 @@ def way(protocol: str) -> str:
 
 def about(protocol: str) -> str:
     """What a protocol is, in a line; empty for one from a plug-in that is not there."""
-    return PROTOCOLS.summary(protocol) if protocol in PROTOCOLS.names() else ""
+    return PROTOCOLS.summary(protocol).replace("``", "") if protocol in PROTOCOLS.names() else ""
 
 
 def _what(groups: Sequence[Group]) -> str:
-    def all_of(values: Sequence[str]) -> str:
-        return joined(list(dict.fromkeys(values)))
+    kinds = dict.fromkeys(group.trains for group in groups)
+    return " ".join(_of_kind(kind, [group for group in groups if group.trains == kind]) for kind in kinds)
 
-    student, data = all_of([group.student for group in groups]), all_of([group.data for group in groups])
-    teacher = all_of([group.teacher for group in groups])
-    kinds = {group.trains for group in groups}
-    if kinds == {"points"}:
+
+def _of_kind(trains: Trained | None, groups: Sequence[Group]) -> str:
+    """What groups whose methods train the same were taught."""
+    students = _named("3D network", [group.student for group in groups])
+    data = _named("data set", [group.data for group in groups])
+    teachers = _named("frozen image network", [group.teacher for group in groups])
+    gives = "gives" if len({group.teacher for group in groups}) == 1 else "give"
+    if trains == "points":
         return (
-            f"The 3D network {student} learned to give each point of the data set {data} a feature as the frozen image "
-            f"network {teacher} gives it to the pixel on which the point falls; it sees points alone, and no label was "
-            "used."
+            f"The {students} learned to give each point of the {data} the feature that the {teachers} {gives} the "
+            "pixel on which the point falls; it sees points alone, and no label was used."
         )
-    if kinds == {"tokens"}:
+    if trains == "tokens":
         return (
-            f"The 3D network {student} learned to tell from the points of the data set {data} the token set that the "
-            f"frozen image network {teacher} gives the image of the same moment; it sees points alone, and no label "
-            "was used."
+            f"The {students} learned to tell from the points of the {data} the token set that the {teachers} {gives} "
+            "the image of the same moment; it sees points alone, and no label was used."
         )
-    methods = all_of([group.method for group in groups])
-    return f"The 3D network {student} was trained on the data set {data} by the method {methods}; no label was used."
+    methods = _named("method", [group.method for group in groups])
+    return f"The {students} learned from the points of the {data} by the {methods}; no label was used."
+
+
+def _named(what: str, names: Sequence[str]) -> str:
+    """``network a``, or ``networks a and b``."""
+    different = list(dict.fromkeys(names))
+    return f"{what}{'s' if len(different) > 1 else ''} {joined(different)}"
 
 
 def _how(summary: Summary) -> str:
@@ -164,8 +173,17 @@ def _people(known: Sequence[Statistic]) -> str:
 
 
 def _against(summary: Summary, name: str, column: Column) -> str:
+    """The best three baselines of a result."""
     table = tables.results(summary)
     place = summary.names().index(name) + 1  # after the number of seeds
-    found = [section for section in table.sections if section.heading == tables.SECTIONS["baseline"]] if table else []
-    said = [f"{line.name} {line.cells[place].text}" for section in found for line in section.lines]
-    return "".join(f"; {', '.join(said[:4])}" for _ in said[:1])
+    sections = (
+        [section for section in table.sections if section.heading == tables.SECTIONS["baseline"]] if table else []
+    )
+    known = [
+        (value.mean, f"{line.name} {line.cells[place].text}")
+        for section in sections
+        for line in section.lines
+        if (value := line.cells[place].value) and value.mean is not None
+    ]
+    known.sort(key=lambda one: one[0], reverse=column.better != "lower")
+    return f"; {' · '.join(said for _, said in known[:3])}" if known else ""

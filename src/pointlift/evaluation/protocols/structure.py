@@ -22,9 +22,9 @@ from pointlift.registry import PROTOCOLS
 from pointlift.students.base import Student
 
 COLUMNS = (
-    Column("uniformity", "U"),
+    Column("uniformity", "U", note="uniformity"),
     Column("uniformity_gap", "|ΔU|", better="lower"),
-    Column("tolerance", "T"),
+    Column("tolerance", "T", note="tolerance"),
     Column("tolerance_gap", "|ΔT|", better="lower"),
     Column("modality_gap", "modality gap", better="lower"),
     Column("paired_gap", "paired gap", better="lower"),
