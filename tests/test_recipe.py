@@ -118,6 +118,9 @@ MIXTURE = "data={name: mixture, parts: [{name: semantickitti, root: a}, {name: s
 def test_places_of_parts_of_a_mixture_may_differ() -> None:
     old = recipe.load(NAME, [MIXTURE])
     assert recipe.differences(old, recipe.load(NAME, [MIXTURE, "data.parts.0.root=c"])) == {}
+    one = MIXTURE.replace(", {name: street, root: b}", "")
+    assert set(recipe.differences(old, recipe.load(NAME, [one]))) >= {"data.parts.1.name", "data.parts.1.weight"}
+    assert "data.name" in recipe.differences(old, recipe.load(NAME, ROOT))
     heavier = recipe.load(NAME, [MIXTURE, "data.parts.0.weight=2"])
     assert recipe.differences(old, heavier) == {"data.parts.0.weight": (1.0, 2.0)}
 

@@ -5,7 +5,7 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_CALLS = ("dataset", "dry_run", "evaluate", "load", "predict", "pretrain", "student", "teacher")
+_CALLS = ("compare", "dataset", "dry_run", "evaluate", "load", "predict", "pretrain", "student", "teacher")
 _MODULES = ("losses", "report", "structure")
 
 __all__ = [*_CALLS, *_MODULES, "__version__"]

@@ -10,6 +10,7 @@ from pointlift import recipe as recipes
 from pointlift import run as runs
 from pointlift import trial
 from pointlift.commands import rehearse as rehearsal
+from pointlift.commands.compare import compare as compare
 from pointlift.commands.predict import predict as predict
 from pointlift.data.opening import open_by_name
 from pointlift.evaluation.result import Result

@@ -48,7 +48,7 @@ def _root(
 
 @app.command()
 def pretrain(
-    recipe: Annotated[str, typer.Argument(help="A shipped recipe's name or a YAML file.")],
+    recipe: Annotated[str, typer.Argument(help="A shipped recipe's name, a YAML file, or FILE:NAME.")],
     data_root: DataRoot = None,
     teacher: Teacher = None,
     seed: Annotated[int | None, typer.Option(help="Seed of weights, order, augmentation and pairs.")] = None,

@@ -144,10 +144,12 @@ def _kept(section: str, name: Any, values: Mapping[str, Any]) -> dict[str, Any]:
     """What outlives a change of name: where the data lie."""
     if section not in COMPONENTS or not values:
         return {}
-    options = COMPONENTS[section].options(str(name))
-    return {
-        key: value for key, value in values.items() if key in options.model_fields and DATA_ROOT in marks(options, key)
-    }
+    try:
+        options = COMPONENTS[section].options(str(name))
+    except RecipeError:  # when the whole recipe is checked, it is said where this name stands
+        return {}
+    roots = {key for key in options.model_fields if DATA_ROOT in marks(options, key)}
+    return {key: value for key, value in values.items() if key in roots}
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -165,11 +167,9 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def differences(old: Recipe, new: Recipe) -> dict[str, tuple[Any, Any]]:
     """Dotted keys in which two recipes differ, with both values; what is marked as local to a machine may differ."""
-    local = {key for recipe in (old, new) for key, _ in marked(recipe)}
-    was, now = (flat(_without(recipe.to_dict(), local)) for recipe in (old, new))
-    return {
-        key: (was.get(key), now.get(key)) for key in sorted(was.keys() | now.keys()) if was.get(key) != now.get(key)
-    }
+    was, now = (flat(_without(one.to_dict(), {key for key, _ in marked(one)})) for one in (old, new))
+    keys = sorted(key for key in was.keys() | now.keys() if was.get(key) != now.get(key))
+    return {key: (was.get(key), now.get(key)) for key in keys}
 
 
 def portable(recipe: Recipe) -> dict[str, Any]:
