@@ -14,6 +14,7 @@ from pointlift import recipe as recipes
 from pointlift import run as runs
 from pointlift.commands import rehearse as rehearsal
 from pointlift.commands.predict import predict as predict
+from pointlift.data.dataset import Dataset
 from pointlift.data.opening import open_by_name
 from pointlift.errors import CheckpointError
 from pointlift.evaluation.base import Trial
@@ -163,7 +164,7 @@ def load(run: Path | str) -> Student:
     return Run(run).student()
 
 
-def dataset(name: str, root: Path | str, split: str = "train", **options: Any) -> Any:
+def dataset(name: str, root: Path | str, split: str = "train", **options: Any) -> Dataset:
     """A data set as a sequence of Scenes."""
     return open_by_name(name, root=Path(root), split=split, **options)
 
