@@ -35,6 +35,7 @@ CHANNELS = (
 )
 KEYFRAMES = 34_149
 TABLES = ("scene", "sample", "sensor", "calibrated_sensor", "sample_data", "ego_pose")
+MODULE = "pointlift.datasets.nuscenes.dataset"
 DRAW = random.Random(0)
 
 
@@ -153,12 +154,9 @@ def measure(way: str, root: Path) -> dict[str, float]:
 
 def run_way(way: str, root: Path) -> None:
     ways = {"pointlift": lambda: open_pointlift(root, 1), "sweeps": lambda: open_pointlift(root, 10)}
-    ways |= {
-        "json": lambda: open_json(root),
-        "import": lambda: int(bool(__import__("pointlift.datasets.nuscenes.dataset"))),
-    }
+    ways |= {"json": lambda: open_json(root), "import": lambda: int(bool(__import__(MODULE)))}
     if way in ("pointlift", "sweeps"):
-        __import__("pointlift.datasets.nuscenes.dataset")  # its time is printed beside, as "import"
+        __import__(MODULE)  # its time is printed beside, as "import"
     start, processor = time.perf_counter(), time.process_time()
     keyframes = ways[way]()
     seconds, processor = time.perf_counter() - start, time.process_time() - processor

@@ -12,6 +12,7 @@ from pointlift import trial
 from pointlift.commands import rehearse as rehearsal
 from pointlift.commands.compare import compare as compare
 from pointlift.commands.predict import predict as predict
+from pointlift.data.dataset import Dataset
 from pointlift.data.opening import open_by_name
 from pointlift.evaluation.result import Result
 from pointlift.progress import Progress
@@ -105,7 +106,7 @@ def load(run: Path | str) -> Student:
     return Run(run).student()
 
 
-def dataset(name: str, root: Path | str, split: str = "train", **options: Any) -> Any:
+def dataset(name: str, root: Path | str, split: str = "train", **options: Any) -> Dataset:
     """A data set as a sequence of Scenes."""
     return open_by_name(name, root=Path(root), split=split, **options)
 

@@ -137,6 +137,16 @@ def test_of_different_classes_there_are_none() -> None:
     assert mixed.class_colors is None
 
 
+def test_labels_are_kept_where_all_parts_name_them_alike() -> None:
+    boxes = {"box_names": ("car",), "labels": frozenset({"points", "boxes"})}
+    same = Mixture({"a": Few(2, **boxes), "b": Few(1, box_names=("car",), min_depth=0.2)}, [1.0, 1.0])
+    assert (same.labels, same.box_names, same.class_names) == ({"points", "boxes"}, ("car",), ("a", "b"))
+    assert (same.mixed, same.min_depth) == (("a", "b"), 0.2)
+    other = Mixture({"a": Few(2, **boxes), "b": Few(1, box_names=("bus",), class_names=("c",))}, [1.0, 1.0])
+    assert (other.labels, other.box_names, other.class_names) == (frozenset(), (), ())
+    assert other[0].labels is None
+
+
 def test_features_must_agree_or_be_chosen(parts: list[dict]) -> None:
     other = Few(2)
     other.feature_names = ("intensity", "elongation")
@@ -274,7 +284,7 @@ def _evaluation_takes_one_part(run: Run) -> None:
     assert (train.ids[0], test.ids[0], len(train), len(test)) == ("00/000000", "08/000000", 3, 2)
     train, test = run.parts.train_and_test("val", {"part": "street"}, root=None)
     assert train.class_names == test.class_names == DATASETS.get("street").factory.class_names
-    with pytest.raises(DataError, match="names no classes"):
+    with pytest.raises(DataError, match=r"names no classes.*; choose one of its parts: --test-data part=semantickitti"):
         pointlift.evaluate(run, "exemplar", split="train", cpu=True)
 
 

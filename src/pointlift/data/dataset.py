@@ -85,6 +85,11 @@ class Dataset(Sequence[Scene]):
         """Make what is made on first use, all at once and in parallel; by default there is nothing to make."""
 
 
+def known(scenes: Dataset) -> dict[str, Any]:
+    """All attributes of a data set that `Dataset` writes down, by name."""
+    return {key: getattr(scenes, key) for key in Dataset.__annotations__}
+
+
 class Scenes(Dataset):
     """Scenes in memory as a data set; what else is known of them is given by name.
 
@@ -117,8 +122,7 @@ class Subset(Dataset):
 
     def __init__(self, scenes: Dataset, indices: Sequence[int] | np.ndarray) -> None:
         self.scenes, self.indices = scenes, [int(index) for index in indices]
-        for key in Dataset.__annotations__:
-            setattr(self, key, getattr(scenes, key))
+        vars(self).update(known(scenes))
 
     def __len__(self) -> int:
         return len(self.indices)

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import BaseModel, BeforeValidator, Field, SerializeAsAny, create_model
 
-from pointlift.data.dataset import Dataset, Subset
+from pointlift.data.dataset import Dataset, Subset, known
 from pointlift.data.opening import open_dataset
 from pointlift.data.scene import Scene, View
 from pointlift.errors import DataError, RecipeError, nearest
@@ -91,8 +91,7 @@ class Mixture(Dataset):
         self._alone = alone
         first = next(iter(self.parts.values()))
         if alone:
-            for key in Dataset.__annotations__:
-                setattr(self, key, getattr(first, key))
+            vars(self).update(known(first))
             return
         self.mixed = tuple(self.parts)
         self.min_depth = min(data.min_depth for data in self.parts.values())
