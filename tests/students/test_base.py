@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from pointlift.data.batch import Batch
+from pointlift.data.scene import Scene
 from pointlift.errors import DataError
 from pointlift.students.base import Student, evaluating
 
@@ -36,7 +35,7 @@ def test_features_of_an_array(dtype: type) -> None:
 
 def test_features_of_a_scene_equal_those_of_its_array() -> None:
     points = np.random.default_rng(0).normal(size=(7, 4)).astype(np.float32)
-    scene = SimpleNamespace(points=points[:, :3], features=points[:, 3:], labels=None, id="a")
+    scene = Scene(points=points[:, :3], features=points[:, 3:], id="a")
     student = Linear(1)
     np.testing.assert_array_equal(student.features(scene), student.features(points))
 
