@@ -154,6 +154,7 @@ def _worker(rank: int, folder: str) -> None:
             at = f"file://{folder}/rendezvous-{processes}"
             dist.init_process_group("gloo", init_method=at, rank=rank, world_size=processes)
             torch.save(_measured(rank, processes), f"{folder}/{processes}-{rank}.pt")
+            dist.barrier()  # nobody leaves while another still waits for it
             dist.destroy_process_group()
 
 
