@@ -29,7 +29,7 @@ SPAWNED = "import multiprocessing as m; m.set_start_method('spawn'); from pointl
 
 
 def call(folder: Path, *arguments: str, start: tuple[str, ...] = ("-c", SPAWNED), path: str = "") -> tuple[int, str]:
-    """Exit code and everything said of a command in ``folder``; ``path`` goes in front of the modules that are found."""
+    """Exit code and everything said of a command in ``folder``; modules are looked for in ``path`` first."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "500"}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [path, os.environ.get("PYTHONPATH", "")]))
     command = [sys.executable, *start, *arguments]
@@ -64,7 +64,7 @@ def test_a_run_goes_on_where_it_stopped(folder: Path) -> None:
 
 
 def test_several_processes_know_the_parts_too(folder: Path) -> None:
-    launch = ("-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=0", "-m", "pointlift.cli")
+    launch = ("-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone", "-m", "pointlift.cli")
     arguments = ["pretrain", "outside.yaml", "--out", "ranks", "--cpu", "--set", "training.workers=0"]
     code, said = call(folder, *arguments, f"--import={OUTSIDE}", start=launch)
     assert code == 0, said
