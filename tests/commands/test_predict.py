@@ -11,7 +11,7 @@ from pointlift import recipe as recipes
 from pointlift.commands.predict import pca_colors, predict, prompt_colors, tables
 from pointlift.data.formats.ply import parse_ply, write_ply
 from pointlift.errors import CheckpointError, DataError, PointliftError, RecipeError
-from pointlift.registry import TEACHERS
+from pointlift.registry import TEACHERS, Part
 from pointlift.run import Parts, Run
 from pointlift.teachers.base import Teacher, fingerprint_of
 from pointlift.train import checkpoint
@@ -43,7 +43,7 @@ class WordTeacher(Teacher):
 @pytest.fixture
 def make_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
     """Makes a run folder with a recipe and one checkpoint, whose data set is not there."""
-    monkeypatch.setitem(TEACHERS._entries, "words", WordTeacher)
+    monkeypatch.setitem(TEACHERS._parts, "words", Part("words", WordTeacher, "Knows four words."))
 
     def make(width: int = 4, **teacher) -> Path:
         values = {
@@ -203,7 +203,7 @@ def test_another_teacher_than_the_one_that_taught(make_run: Callable[..., Path],
     run = make_run()
     recipe = run / "recipe.yaml"
     recipe.write_text(recipe.read_text().replace("scale: 2.0", "scale: 3.0"))
-    with pytest.raises(CheckpointError, match="learned from another teacher than 'words'"):
+    with pytest.raises(CheckpointError, match="learned from another teacher than this words"):
         predict(run, scan, prompts="car", cpu=True)
     assert predict(run, scan, out=tmp_path / "o", cpu=True)["dim"] == 4
 

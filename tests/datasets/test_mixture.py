@@ -18,6 +18,7 @@ from pointlift.registry import DATASETS
 from pointlift.run import Run
 from pointlift.train import checkpoint
 from pointlift.train.loader import SceneOrder, StepBatches
+from pointlift.trial import open_trial
 
 RECIPE = "semantickitti-small-relational"
 
@@ -280,10 +281,12 @@ def test_a_run_on_a_mixture_resumes_to_the_same_bits_also_from_elsewhere(
 
 
 def _evaluation_takes_one_part(run: Run) -> None:
-    train, test = run.parts.train_and_test("val", {"part": "semantickitti"})
-    assert (train.ids[0], test.ids[0], len(train), len(test)) == ("00/000000", "08/000000", 3, 2)
-    train, test = run.parts.train_and_test("val", {"part": "street"}, root=None)
-    assert train.class_names == test.class_names == DATASETS.get("street").factory.class_names
+    trial = open_trial(run, split="val", test_data={"part": "semantickitti"}, cpu=True)
+    labelled, test = trial.labelled, trial.test
+    assert (labelled.ids[0], test.ids[0], len(labelled), len(test)) == ("00/000000", "08/000000", 3, 2)
+    assert len(trial.pretrained) == 3 + 2
+    trial = open_trial(run, split="val", test_data={"part": "street"}, cpu=True)
+    assert trial.class_names == trial.test.class_names == DATASETS.get("street").factory.class_names
     with pytest.raises(DataError, match=r"names no classes.*; choose one of its parts: --test-data part=semantickitti"):
         pointlift.evaluate(run, "exemplar", split="train", cpu=True)
 

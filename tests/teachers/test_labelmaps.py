@@ -227,10 +227,9 @@ def test_bad_options_are_named(options: dict[str, str], message: str) -> None:
 
 def test_the_maps_of_real_scans(semantickitti_mini: Path) -> None:
     """The known score of the shipped predictions through the shipped map at visible points of sequence 08."""
-    from pointlift.evaluation.metrics import Confusion
-
     from pointlift.datasets.semantickitti.dataset import SemanticKITTI
     from pointlift.evaluation.visibility import Visibility, visible_features
+    from pointlift.tasks.confusion import Confusion
 
     data = SemanticKITTI(root=semantickitti_mini, split="val")
     teacher = LabelMaps(path="{folder}/../image_2_cityscapes19/{stem}.png", map="cityscapes-to-semantickitti")

@@ -123,6 +123,13 @@ class PointPixel(Method):
         self.pairs_per_scene, self.min_depth, self.occlusion = pairs_per_scene, min_depth, occlusion
         self.shuffle_pairs, self.views_per_scene = shuffle_pairs, views_per_scene
 
+    @classmethod
+    def sees(
+        cls, *, min_depth: float = 1.0, occlusion: float | None = None, **options: Any
+    ) -> tuple[float, float | None]:
+        """The options."""
+        return min_depth, occlusion
+
     @property
     def student(self) -> Student:
         """The 3D network, all that is trained."""

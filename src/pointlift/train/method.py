@@ -40,6 +40,20 @@ class Method(nn.Module):
         """
         return "points"
 
+    @classmethod
+    def sees(cls, **options: Any) -> tuple[float, float | None]:
+        """When a method with these options takes a point for seen by a view.
+
+        Metres in front of the camera from which on, and the tolerance of the occlusion test of `Scene.pairs`; None for
+        no test.
+        """
+        return 1.0, None
+
+    @classmethod
+    def attends(cls, **options: Any) -> bool:
+        """Whether a method with these options learns concepts that look at patches, which can be pictured."""
+        return False
+
     def parameter_counts(self) -> dict[str, int]:
         """Numbers of parameters part by part, of a method that trains more than the student."""
         return {}

@@ -150,6 +150,11 @@ class Concept(Method):
         kinds: dict[str, Trained] = {"tokens": "tokens", "patches": "points"}
         return kinds.get(target)
 
+    @classmethod
+    def attends(cls, *, target: str = "tokens", concepts: bool = True, **options: Any) -> bool:
+        """With concepts, which there are only for token sets."""
+        return concepts and target == "tokens"
+
     @property
     def network(self) -> ConceptNetwork:
         """All that is trained."""

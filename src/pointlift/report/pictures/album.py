@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pointlift.errors import PointliftError
-from pointlift.methods.concept.method import Concept
 from pointlift.options import option_values
 from pointlift.registry import METHODS
 from pointlift.report.pictures.encoder import EncoderGallery, encoder_gallery, open_encoder
@@ -114,8 +113,7 @@ def _encoder(summary: Summary, asked: Asked) -> EncoderAlbum | None:
 def _concepts(group: Group) -> bool:
     """Whether the method of a group learns concepts, whose attention can be shown."""
     method = group.members[0].recipe.method
-    is_concept = issubclass(METHODS.get(method.name).factory, Concept)  # type: ignore[arg-type]
-    return is_concept and bool(option_values(method)["concepts"])
+    return METHODS.get(method.name).factory.attends(**option_values(method))  # type: ignore[attr-defined]
 
 
 def _or_reason(make: Callable[[], T]) -> tuple[T | None, str]:

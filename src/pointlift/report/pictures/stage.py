@@ -17,7 +17,6 @@ from pointlift.evaluation.features import student_output
 from pointlift.evaluation.naming import USUAL_SPLIT
 from pointlift.evaluation.prototypes import Classify
 from pointlift.evaluation.visibility import Visibility, visible_features
-from pointlift.methods.point_pixel import PointPixel
 from pointlift.options import option_values
 from pointlift.progress import Progress
 from pointlift.registry import METHODS
@@ -152,9 +151,6 @@ def opened(run: Run, shown: Measured | None, asked: Asked) -> Trial:
 
 
 def _own_visibility(run: Run) -> Visibility:
-    """The rule by which a run took points for seen in training, if its method pairs them with pixels."""
+    """The rule by which a run took points for seen in training."""
     method = run.recipe.method
-    if not issubclass(METHODS.get(method.name).factory, PointPixel):  # type: ignore[arg-type]
-        return Visibility()
-    options = option_values(method)
-    return Visibility(options["min_depth"], options["occlusion"])
+    return Visibility(*METHODS.get(method.name).factory.sees(**option_values(method)))  # type: ignore[attr-defined]
