@@ -6,20 +6,24 @@ import json
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
+from pydantic import BaseModel
 
 from pointlift import recipe as recipes
 from pointlift.data.dataset import Dataset
 from pointlift.data.opening import open_dataset
-from pointlift.errors import CheckpointError, DataError
+from pointlift.errors import CheckpointError, DataError, RecipeError
 from pointlift.evaluation.base import Trial, require, require_run
 from pointlift.evaluation.naming import result_name
+from pointlift.evaluation.protocol import described
 from pointlift.evaluation.result import Result
 from pointlift.files import write_atomically
+from pointlift.options import Place, marked, option_values, settings
 from pointlift.progress import Progress, no_progress
-from pointlift.registry import PROTOCOLS, TASKS
+from pointlift.recipe import Recipe
+from pointlift.registry import PROTOCOLS, TASKS, TEACHERS
 from pointlift.run import Run
 from pointlift.tasks.base import DEFAULT, Task
 from pointlift.teachers.base import Teacher
@@ -99,7 +103,10 @@ def open_trial(
     """
     device = torch.device("cuda" if torch.cuda.is_available() and not cpu else "cpu")
     teacher = OpenedTeacher(run, device)
-    pretrained, labelled, test = _data(run, split, dict(label_data or {}), dict(test_data or {}), data_root)
+    label_data, test_data = dict(label_data or {}), dict(test_data or {})
+    data = data_options(run.recipe, split, label_data, test_data, data_root)
+    labelled, test = _opened(run, split, label_data, test_data, data)
+    as_pretrained = data.pretrained == data.labelled
 
     def method(seed: int | None) -> Method:
         teacher.pixel_features  # noqa: B018 - only beside the teacher that it learned from
@@ -107,7 +114,10 @@ def open_trial(
 
     return Trial(
         student=run.student().to(device),
-        pretrained=pretrained,
+        pretrained=lambda: labelled if as_pretrained else open_dataset(data.pretrained),
+        pretrained_on=described(labelled)
+        if as_pretrained
+        else {"data set": run.recipe.data.name, **settings(data.pretrained)},
         labelled=labelled,
         test=test,
         task=open_task(task or DEFAULT, labelled, **(task_options or {})),
@@ -163,7 +173,8 @@ def evaluate(
     of_task = {key.removeprefix("task."): given.pop(key) for key in list(given) if key.startswith("task.")}
     PROTOCOLS.checked(protocol, given)
     TASKS.checked(task or DEFAULT, of_task)
-    require_run(protocol, **_known(run, protocol))
+    require_run(protocol, **_known(run))
+    data = data_options(run.recipe, split, label_data or {}, test_data or {})
     trial = open_trial(
         run,
         task=task,
@@ -186,8 +197,8 @@ def evaluate(
         "protocol": protocol,
         "task": result.task,
         "split": split,
-        "label_data": dict(label_data or {}),
-        "test_data": dict(test_data or {}),
+        "label_data": _without_places(data.labelled, label_data or {}),
+        "test_data": _without_places(data.test, test_data or {}),
         "options": dict(options or {}),
         "evaluation_seed": seed,
     }
@@ -198,24 +209,53 @@ def evaluate(
     return result
 
 
-def _known(run: Run, protocol: str) -> dict[str, Any]:
-    """What of a run decides whether a protocol can test it; the teacher is opened only where its text is asked for."""
-    asked = "text" in PROTOCOLS.get(protocol).declared["needs"] and run.parts.trains == "points"
-    has_text = OpenedTeacher(run, torch.device("cpu")).teacher.has_text if asked else True
-    return {"trains": run.parts.trains, "has_text": has_text, "student": run.parts.student_class}
+def _known(run: Run) -> dict[str, Any]:
+    """What of a run decides whether a protocol can test it; nothing is opened for it."""
+    teacher: Any = TEACHERS.get(run.recipe.teacher.name).factory
+    return {"trains": run.parts.trains, "has_text": teacher.has_text, "student": run.parts.student_class}
 
 
-def _data(
-    run: Run, split: str, label_data: dict[str, Any], test_data: dict[str, Any], data_root: Path | str | None
-) -> tuple[Dataset, Dataset, Dataset]:
-    """What the run was pretrained on, what gives labels, and what is tested."""
-    values = run.recipe.to_dict()
-    root = {} if data_root is None else {"data.root": str(data_root)}
-    both = label_data | {key: value for key, value in test_data.items() if key == "part"}
-    of_labels = recipes.from_values(values, root | {f"data.{key}": value for key, value in both.items()}).data
-    labelled = open_dataset(of_labels)
-    test = open_dataset(of_labels, **{"split": split, **test_data})
-    pretrained = open_dataset(recipes.from_values(values, root).data) if both else labelled
+class TrialData(NamedTuple):
+    """Validated options of the data that a run was pretrained on, that give labels and that are tested."""
+
+    pretrained: BaseModel
+    labelled: BaseModel
+    test: BaseModel
+
+
+def data_options(
+    recipe: Recipe,
+    split: str,
+    label_data: Mapping[str, Any],
+    test_data: Mapping[str, Any],
+    data_root: Path | str | None = None,
+) -> TrialData:
+    """The three data sets of a trial as options, see `open_trial`; nothing is opened.
+
+    Raises:
+        RecipeError: an option does not fit its data set, or the split is given twice.
+    """
+    if test_data.get("split", split) != split:
+        raise RecipeError(f"the split is '{split}' and test_data says split={test_data['split']}; give it once")
+    own = recipes.from_values(recipe.to_dict(), {} if data_root is None else {"data.root": str(data_root)})
+    shared = {} if {"part", "name"} & label_data.keys() else {k: v for k, v in test_data.items() if k == "part"}
+    labelled = _changed(own, {**shared, **label_data})
+    test = _changed(labelled, {key: value for key, value in test_data.items() if key not in ("split", *shared)})
+    return TrialData(own.data, labelled.data, test.data)
+
+
+def _changed(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
+    """The recipe with changed options of its data; those of a data set of another name begin anew."""
+    return recipes.from_values(recipe.to_dict(), {f"data.{key}": value for key, value in changes.items()})
+
+
+def _opened(
+    run: Run, split: str, label_data: dict[str, Any], test_data: dict[str, Any], data: TrialData
+) -> tuple[Dataset, Dataset]:
+    """What gives labels and what is tested; a `DataError` unless their points have the features of the pretraining."""
+    labelled = open_dataset(data.labelled)
+    explicit = {k: v for k, v in option_values(data.test).items() if k in test_data}  # thinned out on purpose
+    test = open_dataset(data.test, **{"split": split, **explicit})
     wanted = tuple(checkpoint.read_state(run.checkpoint)["feature_names"])
     for scenes, what in ((labelled, "that give labels"), (test, "that are tested")):
         if tuple(scenes.feature_names) != wanted:
@@ -223,4 +263,16 @@ def _data(
                 f"{run.folder}: the student learned from points with the features ({', '.join(wanted)}), but the data "
                 f"{what}, '{scenes.name}', have ({', '.join(scenes.feature_names)})"
             )
-    return pretrained, labelled, test
+    return labelled, test
+
+
+def _without_places(options: BaseModel, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Changes as a result says them: of a folder or file its own name alone, since results and pages go to others."""
+    dumped = options.model_dump(mode="json")
+    for key, _ in marked(options, Place):
+        *path, last = key.split(".")
+        holder: Any = dumped
+        for part in path:
+            holder = holder[int(part)] if isinstance(holder, list) else holder[part]
+        holder[last] = None if holder[last] is None else Path(str(holder[last])).name
+    return {key: recipes.shortened(dumped.get(key, value)) for key, value in changes.items()}
