@@ -10,7 +10,6 @@ from pointlift import recipe as recipes
 from pointlift import run as runs
 from pointlift import trial
 from pointlift.commands import rehearse as rehearsal
-from pointlift.commands.compare import compare as compare
 from pointlift.commands.predict import predict as predict
 from pointlift.data.dataset import Dataset
 from pointlift.data.opening import open_by_name

@@ -138,10 +138,9 @@ def evaluate(
     split: str = "val",
     label_data: Mapping[str, Any] | None = None,
     test_data: Mapping[str, Any] | None = None,
-    data_root: Path | str | None = None,
     seed: int = 0,
     progress: Progress | None = None,
-    cpu: bool = False,
+    **where: Any,
 ) -> Result:
     """Test a run by a protocol, and keep the result in the folder ``evaluation`` of the run.
 
@@ -156,10 +155,9 @@ def evaluate(
         split: of the test data.
         label_data: options in which the data that give labels differ.
         test_data: options in which the test data alone differ.
-        data_root: where the recipe's data lie now.
         seed: of whatever the protocol draws.
         progress: called with (what, done, total).
-        cpu: stay on the CPU even where there is a GPU.
+        where: ``data_root`` and ``cpu``.
     """
     given = dict(options or {})
     of_task = {key.removeprefix("task."): given.pop(key) for key in list(given) if key.startswith("task.")}
@@ -173,10 +171,9 @@ def evaluate(
         split=split,
         label_data=label_data,
         test_data=test_data,
-        data_root=data_root,
         seed=seed,
         progress=progress,
-        cpu=cpu,
+        **where,
     )
     require(trial, protocol)
     for scenes in {id(scenes): scenes for scenes in (trial.labelled, trial.test)}.values():

@@ -70,8 +70,8 @@ def test_what_one_scene_lacks_the_batch_lacks(name: str) -> None:
 
 def test_every_field_of_a_scene_is_in_the_batch_or_is_left_behind_on_purpose() -> None:
     known = {"points", "features", "labels", "instances", "boxes", "box_labels"}
-    renamed = {"id": "scene_ids", "object_class": "object_classes"}
-    left = {"views", "up_axis", "normal_columns", "files", "dropped"}  # no tensors, or of the data set as a whole
+    renamed = {"id": "scene_ids", "object_class": "object_classes", "up_axis": "up_axes"}
+    left = {"views", "normal_columns", "files", "dropped"}  # no tensors, or of the data set as a whole
     assert known | set(renamed) | left == {one.name for one in fields(Scene)}
     assert known | set(renamed.values()) | {"offsets", "box_offsets"} == {one.name for one in fields(Batch)}
 
@@ -82,7 +82,7 @@ def test_every_tensor_is_moved(move: str, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(torch.Tensor, move, lambda self, *a, **k: moved.append(self) or self + 0)
     batch = Batch.from_scenes([full(3, 2), full(2, 1)])
     other = batch.to("cpu") if move == "to" else batch.pin_memory()
-    tensors = [one.name for one in fields(Batch) if one.name != "scene_ids"]
+    tensors = [one.name for one in fields(Batch) if one.name not in ("scene_ids", "up_axes")]
     assert len(moved) == len(tensors)
     for name in tensors:
         assert torch.equal(getattr(other, name), getattr(batch, name))
@@ -126,3 +126,13 @@ def test_shapes_are_checked(changes: dict, message: str) -> None:
     fields = {"points": torch.zeros(4, 3), "features": torch.zeros(4, 1), "offsets": torch.tensor([0, 4])}
     with pytest.raises(DataError, match=message):
         Batch(**{**fields, **changes})
+
+
+def test_heights_are_along_the_up_axis_of_each_cloud() -> None:
+    upright, camera = scene(4), scene(3)
+    camera.up_axis = "-y"
+    batch = Batch.from_scenes([upright, camera]).to("cpu")
+    expected = np.concatenate([upright.points[:, 2], -camera.points[:, 1]])
+    np.testing.assert_array_equal(batch.heights().numpy(), expected)
+    with pytest.raises(DataError, match="a batch of 2 clouds needs as many up axes, not 1"):
+        Batch(batch.points, batch.features, batch.offsets, up_axes=["z"])

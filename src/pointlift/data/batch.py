@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pointlift.data.up import UpAxis, heights
 from pointlift.errors import DataError
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Batch:
         box_offsets: (B + 1,) int64; cloud b owns the boxes ``box_offsets[b]:box_offsets[b + 1]``. There if boxes are.
         box_labels: (ΣK,) int64, -1 for boxes of no class.
         object_classes: (B,) int64, the class of each cloud as a whole.
+        up_axes: the B axes that point up, each in the frame of its cloud; z where nothing is said.
 
     Raises:
         DataError: if the shapes do not agree.
@@ -49,6 +51,7 @@ class Batch:
     box_offsets: Tensor | None = None
     box_labels: Tensor | None = None
     object_classes: Tensor | None = None
+    up_axes: list[UpAxis] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         count = len(self.points)
@@ -60,8 +63,12 @@ class Batch:
             raise DataError(f"offsets must have shape (B + 1,), not {tuple(self.offsets.shape)}")
         if not self.scene_ids:
             self.scene_ids = [str(index) for index in range(len(self))]
+        if not self.up_axes:
+            self.up_axes = ["z"] * len(self)
         if len(self.scene_ids) != len(self):
             raise DataError(f"a batch of {len(self)} clouds needs as many scene ids, not {len(self.scene_ids)}")
+        if len(self.up_axes) != len(self):
+            raise DataError(f"a batch of {len(self)} clouds needs as many up axes, not {len(self.up_axes)}")
         self._require("labels", self.labels, (count,), f"{count} points")
         self._require("instances", self.instances, (count,), f"{count} points")
         self._require("object_classes", self.object_classes, (len(self),), f"{len(self)} clouds")
@@ -87,6 +94,13 @@ class Batch:
         clouds = torch.arange(len(self), device=self.offsets.device)
         return torch.repeat_interleave(clouds, self.offsets.diff(), output_size=len(self.points))
 
+    def heights(self) -> Tensor:
+        """Height (ΣN,) of every point along the up axis of its cloud, metres."""
+        if set(self.up_axes) == {"z"}:
+            return self.points[:, 2]
+        clouds = self.points.split(self.offsets.diff().tolist())
+        return torch.cat([heights(points, up) for points, up in zip(clouds, self.up_axes, strict=True)])
+
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         """The same batch on another device."""
         return self._mapped(lambda values: values.to(device, non_blocking=non_blocking))
@@ -99,7 +113,7 @@ class Batch:
         """The batch with every tensor changed."""
         values = {one.name: getattr(self, one.name) for one in fields(self)}
         changed: dict[str, Any] = {name: change(value) for name, value in values.items() if isinstance(value, Tensor)}
-        return replace(self, scene_ids=list(self.scene_ids), **changed)
+        return replace(self, scene_ids=list(self.scene_ids), up_axes=list(self.up_axes), **changed)
 
     @classmethod
     def from_scenes(cls, scenes: Sequence[Scene]) -> Batch:
@@ -127,6 +141,7 @@ class Batch:
             object_classes=_joined(
                 [None if (one := scene.object_class) is None else np.array([one]) for scene in scenes]
             ),
+            up_axes=[scene.up_axis for scene in scenes],
         )
 
 

@@ -99,8 +99,8 @@ class MinkUNet(Student):
         stem_kernel: 5 as published, or 3, which is cheaper.
         bn_momentum: share of the new batch in the running statistics, as in torch.
         inputs: what the network sees of a point: ``"features"`` (the scene's; SLidR uses intensity alone),
-            ``"height"`` (z, metres), ``"offset"`` (x, y, z from the centre of its voxel, in voxels) and ``"ones"`` (a
-            constant, for clouds without features).
+            ``"height"`` (along the up axis, metres), ``"offset"`` (x, y, z from the centre of its voxel, in voxels) and
+            ``"ones"`` (a constant, for clouds without features).
     """
 
     def __init__(
@@ -174,7 +174,7 @@ class MinkUNet(Student):
             if kind == "features":
                 columns.append(self.check(batch).features)
             elif kind == "height":
-                columns.append(batch.points[:, 2:])
+                columns.append(batch.heights()[:, None])
             elif kind == "offset":
                 scaled = batch.points.double() / self.voxel_size
                 columns.append((scaled - torch.floor(scaled) - 0.5).to(batch.points.dtype))

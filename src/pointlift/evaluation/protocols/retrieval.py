@@ -15,7 +15,7 @@ from pointlift.errors import DataError, RecipeError
 from pointlift.evaluation.base import Trial, each, require
 from pointlift.evaluation.protocol import described, settings_of
 from pointlift.evaluation.result import Column, Result, Role, Row
-from pointlift.methods.concept.method import Concept
+from pointlift.methods.tokens import TokenMethod
 from pointlift.registry import PROTOCOLS
 
 COLUMNS = (
@@ -50,12 +50,11 @@ def retrieval(trial: Trial, *, batch_size: PositiveInt = 8) -> Result:
         DataError: there are fewer than two frames with an image.
     """
     require(trial, "retrieval")
-    method, fresh = _concept(trial, None), _concept(trial, trial.seed)
+    method, fresh = _token_method(trial, None), _token_method(trial, trial.seed)
     scenes = _with_image(trial.test)
-    mean, deviation = method.network.mean.cpu(), method.network.deviation.cpu()
+    mean, deviation = method.token_statistics
     targets = torch.stack([method.token_sets(scenes[index].views[0]) for index in range(len(scenes))])
-    fresh.network.mean.copy_(method.network.mean)
-    fresh.network.deviation.copy_(method.network.deviation)
+    fresh.take_statistics(mean, deviation)
     predictions = {
         "student": predicted(trial, method, scenes, batch_size, "student"),
         "random network": predicted(trial, fresh, scenes, batch_size, "random network"),
@@ -72,7 +71,7 @@ def retrieval(trial: Trial, *, batch_size: PositiveInt = 8) -> Result:
     return Result("retrieval", COLUMNS, rows, "recall_1", settings, _in_words(trial, targets))
 
 
-def predicted(trial: Trial, method: Concept, scenes: Dataset, batch_size: int, what: str) -> Tensor:
+def predicted(trial: Trial, method: TokenMethod, scenes: Dataset, batch_size: int, what: str) -> Tensor:
     """Predicted token sets (N, T, D) of all scenes."""
     found, waiting = [], []
     for scene in each(trial, scenes, what):
@@ -124,10 +123,10 @@ def ranked(scores: Tensor) -> dict[str, float]:
     return {**found, "median_rank": float((before + (equal + 1) / 2).quantile(0.5))}
 
 
-def _concept(trial: Trial, seed: int | None) -> Concept:
+def _token_method(trial: Trial, seed: int | None) -> TokenMethod:
     method = None if trial.method is None else trial.method(seed)
-    if not isinstance(method, Concept):
-        raise RecipeError("retrieval asks the method 'concept' for token sets, and no other")
+    if not isinstance(method, TokenMethod):
+        raise RecipeError("retrieval asks for predicted token sets, which only a TokenMethod (methods/tokens.py) gives")
     return method
 
 

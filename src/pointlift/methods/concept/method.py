@@ -32,13 +32,14 @@ from pointlift.methods.concept.heads import ConceptExtraction, HeadKind, build_h
 from pointlift.methods.concept.network import ConceptNetwork
 from pointlift.methods.concept.reconstruction import PatchDecoder, reconstruction_errors, split_patches
 from pointlift.methods.concept.samples import ConceptBatch, Sample
+from pointlift.methods.tokens import TokenMethod
 from pointlift.progress import Progress
 from pointlift.registry import METHODS
 from pointlift.students.base import Student, evaluating
 from pointlift.students.point_transformer import Encoding, PointTransformer
 from pointlift.teachers.pixels import PixelFeatures
 from pointlift.teachers.tokens import TokenSets
-from pointlift.train.method import Method, Trained
+from pointlift.train.method import Trained
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ _NO_PAIRS = Pairs(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 2),
 
 
 @METHODS.register("concept")
-class Concept(Method):
+class Concept(TokenMethod):
     """Distil the token set of an image into a point transformer through learned concepts.
 
     A sample is a scene: ``points`` of its points, moved into the unit sphere, scaled and shifted, and the teacher's
@@ -175,6 +176,16 @@ class Concept(Method):
         """The teacher's token sets behind the same cache."""
         return self._frozen[1]
 
+    @property
+    def token_statistics(self) -> tuple[Tensor, Tensor]:
+        """Mean and deviation (T, D) of the token sets of the training images, on the CPU."""
+        return self.network.mean.cpu(), self.network.deviation.cpu()
+
+    def take_statistics(self, mean: Tensor, deviation: Tensor) -> None:
+        """Predict in units of these statistics."""
+        self.network.mean.copy_(mean)
+        self.network.deviation.copy_(deviation)
+
     def parameter_counts(self) -> dict[str, int]:
         """Numbers of parameters: of the encoder without its output layer, and of what pretraining puts on top."""
         return self.network.parameter_counts()
@@ -189,8 +200,7 @@ class Concept(Method):
             return
         self.token_sets.precompute(scenes, report, self.crops)
         mean, deviation = self.token_sets.statistics(scenes)
-        self.network.mean.copy_(mean)
-        self.network.deviation.copy_(deviation)
+        self.take_statistics(mean, deviation)
         _log.info(
             "token sets of %d x %d: mean %.4g, deviation between elements %.4g, between images %.4g",
             *mean.shape,

@@ -96,7 +96,7 @@ def nearest_first(scores: np.ndarray, right: int) -> list[int]:
 
 def _standardised(method: Concept, tokens: Tensor) -> Tensor:
     """Token sets (N, T, D) less the training images' mean, over their deviation, as rows (N, T·D) float64."""
-    mean, deviation = method.network.mean.cpu(), method.network.deviation.cpu()
+    mean, deviation = method.token_statistics
     return ((tokens - mean) / deviation).flatten(1).double()
 
 
