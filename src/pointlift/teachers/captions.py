@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from pointlift.errors import CheckpointError
-from pointlift.teachers.hub import first_line, quiet
+from pointlift.teachers.folders import first_line, quiet
 from pointlift.teachers.transformers_import import import_transformers
 from pointlift.tensor_files import read_tensors
 
