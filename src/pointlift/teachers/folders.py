@@ -193,7 +193,7 @@ def _check_sizes(values: dict[str, Any], path: Path, within: str = "") -> None:
             _check_sizes(value, path, f"{within}{key}.")
         most = _LARGEST.get(key)
         sides = value if isinstance(value, list) and key in _PAIRS else [value]
-        if most is None or value is None:
+        if most is None or (value is None and key != "projection_dim"):
             continue
         if not sides or not all(type(side) is int and 0 < side <= most for side in sides):
             raise CheckpointError(
