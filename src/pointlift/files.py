@@ -23,10 +23,6 @@ _STAND_INS = (
     ),
     (b"<!doctype html", "is a web page and not the file itself; a download went wrong, so download it again"),
     (b"<html", "is a web page and not the file itself; a download went wrong, so download it again"),
-    (
-        b'<?xml version="1.0" encoding="utf-8"?><error>',
-        "is a server's message of an error and not the file itself; download it again",
-    ),
 )
 
 
@@ -99,4 +95,6 @@ def unreadable(path: Path, what: str, error: Exception) -> str:
 
 def _stand_in(head: bytes) -> str | None:
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if start.startswith(b"<?xml") and b"<error>" in start:
+        return "is a server's message of an error and not the file itself; download it again"
     return next((cause for beginning, cause in _STAND_INS if start.startswith(beginning)), None)
