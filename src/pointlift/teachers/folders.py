@@ -48,9 +48,9 @@ _OTHER_CONFIGS = {
 }
 # The largest values of settings that decide on sizes: beyond any network that there is.
 _LARGEST = {
-    **dict.fromkeys(("hidden_size", "intermediate_size", "projection_dim", "projection_size"), 100_000),
+    **dict.fromkeys(("hidden_size", "intermediate_size", "projection_dim", "projection_size"), 65_536),
     **dict.fromkeys(("num_hidden_layers", "num_attention_heads", "num_register_tokens"), 1_000),
-    **dict.fromkeys(("patch_size", "image_size", "max_position_embeddings", "num_patches"), 100_000),
+    **dict.fromkeys(("patch_size", "image_size", "max_position_embeddings", "num_patches"), 65_536),
     "vocab_size": 10_000_000,
 }
 _PAIRS = ("patch_size", "image_size", "hidden_size", "num_attention_heads", "num_hidden_layers")
