@@ -44,9 +44,27 @@ def test_each_value_names_its_source():
         if not line.startswith(" ") or key.startswith("#") or not rest.split("#")[0].strip():
             continue
         values += 1
-        in_words = re.search(r"# .*\[(paper|SLidR|ScaLR|CLIP2Scene|ours)\]", line)
+        in_words = re.search(r"# .*\[(paper|SLidR|ST-SLidR|ScaLR|CLIP2Scene|ours)\]", line)
         assert in_words or key in ("name", "enabled", "summary"), line
     assert values > 40
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_labelled_as_anothers_is_theirs(name, tmp_path):
+    recipe = recipes.load(name, {"data.root": str(tmp_path)})
+    training, contrastive = recipe.training, recipe.loss.name == "contrastive"
+    assert recipe.student.stem_kernel == 3
+    assert recipe.points.cuboid_factors == 1
+    end = training.learning_rate * training.final_learning_rate
+    assert end == pytest.approx(0 if contrastive else 1e-5)
+    assert (training.optimizer, training.learning_rate) == (("sgd", 0.5) if contrastive else ("adamw", 0.002))
+
+
+def test_concept_distillation_warms_up_for_ten_of_its_epochs(tmp_path):
+    training = recipes.load("concept-scannet", {"data.root": str(tmp_path)}).training
+    for pairs in (1_000, 76_543, 100_000):
+        resolved = training.resolved(pairs)
+        assert resolved.warmup_steps / resolved.steps == pytest.approx(10 / 250, rel=2e-2)
 
 
 @pytest.mark.slow

@@ -10,6 +10,20 @@ from pathlib import Path
 from pointlift.errors import CheckpointError, DataError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_HEAD_BYTES = 512
+# How files begin that stand in the place of another, what they are, and what brings the other one.
+_STAND_INS = (
+    (
+        b"version https://git-lfs.github.com/spec/",
+        "is a pointer of git-lfs and not the file itself; run `git lfs pull` in its repository, or download the file",
+    ),
+    (
+        b"/annex/objects/",
+        "is a pointer of git-annex and not the file itself; run `git annex get` on it, or download the file",
+    ),
+    (b"<!doctype html", "is a web page and not the file itself; a download went wrong, so download it again"),
+    (b"<html", "is a web page and not the file itself; a download went wrong, so download it again"),
+)
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
@@ -46,10 +60,41 @@ def write_atomically(path: Path, content: bytes | str) -> None:
 
 
 def read_bytes(path: Path) -> bytes:
-    """The content of a data file; a `DataError` names it if it is missing or cannot be read."""
+    """The content of a data file; a `DataError` names it if it is missing, cannot be read or is a mere stand-in."""
     try:
-        return path.read_bytes()
+        data = path.read_bytes()
     except FileNotFoundError as error:
         raise DataError(f"{path}: the file is missing") from error
     except OSError as error:
         raise DataError(f"{path}: the file cannot be read ({error.strerror})") from error
+    cause = _stand_in(data[:_HEAD_BYTES])
+    if cause is not None:
+        raise DataError(f"{path} {cause}")
+    return data
+
+
+def stand_in(path: Path) -> str | None:
+    """What a file is in place of its content, and what brings that, as the end of a sentence that begins with its name.
+
+    Such as a pointer of git-lfs, a web page that was saved as the file, or nothing at all. None if nothing says so.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD_BYTES)
+    except OSError:  # what reads the file says it better
+        return None
+    return _stand_in(head) if head else "is empty; copy or download it again"
+
+
+def unreadable(path: Path, what: str, error: Exception) -> str:
+    """A sentence on a file that another library could not read: the cause and the remedy, else that library's words."""
+    cause = stand_in(path)
+    said = str(error).strip().split("\n", 1)[0][:200]
+    return f"{path}: {what} ({said})" if cause is None else f"{path} {cause}"
+
+
+def _stand_in(head: bytes) -> str | None:
+    start = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if start.startswith(b"<?xml") and b"<error>" in start:
+        return "is a server's message of an error and not the file itself; download it again"
+    return next((cause for beginning, cause in _STAND_INS if start.startswith(beginning)), None)

@@ -28,10 +28,11 @@ class Place(Local):
 
     Args:
         flag: the option of the command line that gives it, for messages; None if there is none.
+        named: whether it may also be a public name, which says to others what it is.
     """
 
-    def __init__(self, flag: str | None = None) -> None:
-        self.flag = flag
+    def __init__(self, flag: str | None = None, named: bool = False) -> None:
+        self.flag, self.named = flag, named
 
 
 class Control:
@@ -48,8 +49,9 @@ class Control:
 
 LOCAL = Local()
 DATA_ROOT = Place("--data-root FOLDER")
-TEACHER_SOURCE = Place("--teacher WEIGHTS")
+TEACHER_SOURCE = Place("--teacher WEIGHTS", named=True)
 PLACE = Place()
+NAMED_PLACE = Place(named=True)
 RANDOM_TEACHER = Control("random teacher", "a random teacher has learned nothing")
 
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsA
 from pointlift import recipes as files
 from pointlift.data.augmentation import ImageAugmentation, PointAugmentation
 from pointlift.errors import RecipeError
-from pointlift.options import DATA_ROOT, PLACE, TEACHER_SOURCE, marked, marks, validated
+from pointlift.options import DATA_ROOT, PLACE, Place, marked, marks, validated
 from pointlift.registry import DATASETS, LOSSES, METHODS, STUDENTS, TEACHERS
 from pointlift.train.options import TrainOptions
 
@@ -175,9 +175,10 @@ def differences(old: Recipe, new: Recipe) -> dict[str, tuple[Any, Any]]:
 def portable(recipe: Recipe) -> dict[str, Any]:
     """Plain values that hold on any machine: without what is local to one, such as places and numbers of workers.
 
-    A teacher's source stays where it is a public name and not a path, since it says which teacher it is.
+    A teacher's source, or a class map, stays where it is a public name and not a path, since it says which it is.
     """
-    public = {key for key, mark in marked(recipe) if mark is TEACHER_SOURCE and not _is_path(_at(recipe, key))}
+    named = {key for key, mark in marked(recipe) if isinstance(mark, Place) and mark.named}
+    public = {key for key in named if not _is_path(_at(recipe, key))}
     return shortened(_without(recipe.to_dict(), {key for key, _ in marked(recipe)} - public))
 
 
@@ -201,7 +202,8 @@ def _at(options: BaseModel, key: str) -> Any:
 
 def _is_path(source: Any) -> bool:
     text = str(source)
-    return source is None or text.startswith((".", "~")) or Path(text).is_absolute() or Path(text).exists()
+    as_file = text.startswith((".", "~")) or text.endswith((".yaml", ".yml")) or Path(text).is_absolute()
+    return source is None or as_file or Path(text).exists()
 
 
 def _without(values: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:

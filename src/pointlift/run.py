@@ -172,7 +172,7 @@ def train(
     state = {
         "student": {"in_channels": student.in_channels, "out_channels": student.out_channels},
         "feature_names": list(scenes.feature_names),
-        "teacher": teacher.fingerprint,
+        "teacher": teacher.known_as(_learned_from(folder)),
         "scenes": hashlib.sha256("\n".join(scenes.ids).encode()).hexdigest()[:16],
     }
     method = parts.method(student)
@@ -192,6 +192,12 @@ def train(
         cpu=cpu,
     )
     return Run(folder)
+
+
+def _learned_from(folder: Path) -> str | None:
+    """The fingerprint of the teacher that an interrupted run began with; None for a run that has no checkpoint yet."""
+    path = checkpoint.latest(folder / "checkpoints")
+    return None if path is None else checkpoint.read_state(path).get("teacher")
 
 
 def _counted(method: Method) -> str:

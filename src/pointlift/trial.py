@@ -52,7 +52,7 @@ class OpenedTeacher:
         """
         run, features = self._run, self._run.parts.pixel_features
         learned_from = checkpoint.read_state(run.checkpoint).get("teacher")
-        if learned_from not in (None, features.teacher.fingerprint):
+        if learned_from not in (None, features.teacher.known_as(learned_from)):
             raise CheckpointError(
                 f"{run.folder}: the student learned from another teacher than this {run.recipe.teacher.name} (its "
                 "weights or options differ); give the right one with --teacher"

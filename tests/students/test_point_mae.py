@@ -153,7 +153,10 @@ class Thing:
         ({"conv.weight": torch.zeros(3)}, r"no encoder in the layout of Point-MAE .* it has conv\.weight"),
         ({}, "no encoder in the layout of Point-MAE .* it has nothing"),
         (torch.zeros(3), "holds a Tensor, not the named tensors"),
-        ({"base_model": {}, "best_metrics": Thing()}, "holds more than tensors, which is not loaded because it could"),
+        (
+            {"base_model": {}, "best_metrics": Thing()},
+            "holds more than tensors .*, which is not loaded because it could",
+        ),
     ],
 )
 def test_no_such_checkpoint(content: object, message: str, tmp_path: Path) -> None:
@@ -167,5 +170,5 @@ def test_missing_and_damaged_files(name: str, tmp_path: Path) -> None:
         load_point_mae(student(), tmp_path / name)
     for content in (b"not a checkpoint at all", b"abc", b""):
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(CheckpointError, match=r"a\.\w+ is damaged"):
+        with pytest.raises(CheckpointError, match=r"a\.\w+ is (damaged|empty)"):
             load_point_mae(student(), tmp_path / name)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from pointlift.data.scene import View
 from pointlift.errors import PointliftError
-from pointlift.options import TEACHER_SOURCE, Local, Place, marks
+from pointlift.options import NAMED_PLACE, TEACHER_SOURCE, Local, Place, marks
 from pointlift.registry import TEACHERS
 from pointlift.teachers import base
 from pointlift.teachers.base import Teacher
@@ -238,6 +238,8 @@ def test_places_are_marked(name: str, made: Made) -> None:
             assert found == (TEACHER_SOURCE,)
         elif key in ("text_source", "language") or str(folder) in str(options.get(key)):
             assert any(isinstance(mark, Place) for mark in found), key
+        elif key in ("map", "classes"):
+            assert found == (NAMED_PLACE,)
         elif key == "download":
             assert [type(mark) for mark in found] == [Local]
         else:

@@ -44,6 +44,24 @@ def test_one_file_for_each_image_and_single_tokens(tmp_path: Path) -> None:
     assert tokens(views(tmp_path)[2]).tolist() == [[2.0] * 6]
 
 
+def test_the_fingerprint_knows_values_and_runs_of_before_go_on(tmp_path: Path) -> None:
+    path = tmp_path / "captions.safetensors"
+    sets = {name: torch.full((2, 4), float(number)) for number, name in enumerate(("b", "a", "c"))}
+    save_file(sets, path)
+    first = TEACHERS.build("embeddings", path=str(path))
+    save_file({name: sets[name] for name in sorted(sets)}, path, metadata={"by": "another program"})
+    assert TEACHERS.build("embeddings", path=str(path)).fingerprint == first.fingerprint
+    for changed in ({"a": sets["a"] + 1e-3}, {"a": sets["a"].half()}, {"d": sets["a"].clone()}):
+        save_file({**sets, **changed}, path)
+        other = TEACHERS.build("embeddings", path=str(path))
+        assert other.fingerprint != first.fingerprint
+        same_names = "d" not in changed
+        assert (other.former_fingerprints == first.former_fingerprints) == same_names
+    (former,) = first.former_fingerprints
+    assert first.known_as(former) == former
+    assert first.known_as(None) == first.known_as("another") == first.fingerprint
+
+
 def test_the_fingerprint_is_the_same_wherever_the_file_lies(tmp_path: Path) -> None:
     found = []
     for place, names in (("a", "xy"), ("b", "yx"), ("c", "xz")):

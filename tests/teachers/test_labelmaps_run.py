@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 import pointlift
-from pointlift.errors import DataError
+from pointlift.errors import DataError, RecipeError
+from pointlift.recipe import load, portable
 from tests.fixtures_kitti import write_semantickitti
 
 OVERRIDES = (
@@ -66,3 +67,53 @@ def test_maps_that_say_nothing_are_no_training(root: Path, tmp_path: Path) -> No
         DataError, match="the teacher's files say nothing of any point of the scenes 00/000000, 00/000001"
     ):
         pretrain(root, tmp_path / "run")
+
+
+MAP = """
+source: cityscapes19
+target: semantickitti
+map: {%s}
+"""
+
+
+@pytest.mark.parametrize("fixed", [False, True])
+def test_moved_maps_do_not_refuse_a_resume(fixed: bool, root: Path, tmp_path: Path) -> None:
+    """Neither a class map of one's own nor the label maps decide by their place, and what a class map says does."""
+    from pointlift.data.class_maps import load_class_map
+
+    shipped = load_class_map("cityscapes-to-semantickitti", None)
+    pairs = zip(shipped.source.names, shipped.targets, strict=True)
+    names = {name: None if target is None else shipped.target.names[target] for name, target in pairs}
+    text = MAP % ", ".join(f"{name}: {'null' if target is None else target}" for name, target in names.items())
+    places = [tmp_path / "here", tmp_path / "there"]
+    for place in places:
+        place.mkdir()
+        (place / "own.yaml").write_text(text)
+        for image in root.glob("sequences/*/image_2_cityscapes19/*.png"):
+            (place / "labels").mkdir(exist_ok=True)
+            (place / "labels" / image.name).write_bytes(image.read_bytes())
+
+    def changes(place: Path) -> list[str]:
+        path = [f"teacher.path={place}/labels/{{stem}}.png"] if fixed else []
+        return [f"teacher.map={place}/own.yaml", "training.checkpoint_every=2", *path]
+
+    pretrain(root, tmp_path / "run", *changes(places[0]))
+    again = pretrain(root, tmp_path / "run", *changes(places[1]))
+    assert len(again.metrics()) == len(pointlift.run.Run(tmp_path / "run").metrics())
+    (places[1] / "own.yaml").write_text(text.replace("car: car", "car: truck"))
+    with pytest.raises(pointlift.errors.CheckpointError, match="was trained with another teacher"):
+        pretrain(root, tmp_path / "run", *changes(places[1]))
+
+
+def test_a_place_is_not_for_others_and_a_public_name_is(root: Path) -> None:
+    for value, kept in (("cityscapes-to-semantickitti", True), ("maps/own.yaml", False), ("/data/own.yaml", False)):
+        recipe = load("semantickitti-small-labelmaps", {"data.root": str(root), "teacher.map": value})
+        assert ("map" in portable(recipe)["teacher"]) == kept
+
+
+def test_a_loss_of_classes_is_refused_before_any_work(root: Path, tiny_dinov2: Path, tmp_path: Path) -> None:
+    changes = ["teacher.name=dinov2", f"teacher.source={tiny_dinov2}", f"cache.folder={tmp_path / 'cache'}"]
+    with pytest.raises(RecipeError, match="this loss is of class probabilities"):
+        pretrain(root, tmp_path / "run", *changes)
+    assert not (tmp_path / "run").exists()
+    assert not (tmp_path / "cache").exists()

@@ -6,7 +6,7 @@ them. What removes points renumbers the pairs, and what removes pixels drops the
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 from PIL import Image
@@ -21,7 +21,11 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 
 
 class PointAugmentation(BaseModel):
-    """What `augment_points` does; the defaults are SLidR's (Sautier et al. 2022) without scaling.
+    """What `augment_points` does; the defaults are after SLidR (Sautier et al. 2022), without scaling.
+
+    Three things differ by default from SLidR's public code: there the cuboid's sides share one factor
+    (``cuboid_factors=1``), which removes more; it is cut after the rotation and not before; and it is put back when any
+    view has too few pairs left, not only one that it touches.
 
     Attributes:
         rotate_z: the cloud turns about its up axis by an angle drawn from ± this many degrees.
@@ -30,6 +34,7 @@ class PointAugmentation(BaseModel):
         scale: all coordinates are multiplied by one factor drawn from this range.
         drop_cuboid: probability that the points of one cuboid, centred on a random point, are removed.
         cuboid_fraction: each side of it is drawn from 0 to this fraction of the cloud's extent.
+        cuboid_factors: 3 draws that for each side, 1 once for all three.
         min_pairs: a cuboid is put back when it would leave a view that it touches with fewer pairs than this.
     """
 
@@ -41,6 +46,7 @@ class PointAugmentation(BaseModel):
     scale: tuple[float, float] = (1.0, 1.0)
     drop_cuboid: Probability = 1.0
     cuboid_fraction: float = Field(0.2, ge=0, le=1)
+    cuboid_factors: Literal[1, 3] = 3
     min_pairs: int = Field(1024, ge=0)
 
     @model_validator(mode="after")
@@ -115,7 +121,7 @@ def _drop_cuboid(
 ) -> tuple[Scene, Pairs]:
     extent = scene.points.max(axis=0) - scene.points.min(axis=0)
     centre = scene.points[rng.integers(len(scene.points))]
-    sides = rng.uniform(0.0, options.cuboid_fraction, size=3) * extent
+    sides = rng.uniform(0.0, options.cuboid_fraction, size=options.cuboid_factors) * extent
     kept = (np.abs(scene.points - centre) > sides / 2).any(axis=1)
     remaining = pairs.keep_points(kept)
     before, after = pairs.per_view(len(scene.views)), remaining.per_view(len(scene.views))

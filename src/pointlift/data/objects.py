@@ -16,7 +16,7 @@ from pointlift.data.normals import NORMALS, normal_columns
 from pointlift.data.scene import Scene
 from pointlift.data.up import UpAxis
 from pointlift.errors import DataError
-from pointlift.files import read_bytes
+from pointlift.files import read_bytes, unreadable
 
 HELD_OUT = 10
 """Of the training objects of each class, every one of this many is held out for validation where no split is given."""
@@ -157,7 +157,7 @@ def open_hdf5(path: Path) -> Any:
     try:
         return h5py.File(path, "r")
     except OSError as error:
-        raise DataError(f"{path}: this is not an HDF5 file, or it is damaged ({error})") from error
+        raise DataError(unreadable(path, "this is not an HDF5 file, or it is damaged", error)) from error
 
 
 def check_keys(path: Path, keys: Mapping[str, tuple[int | None, ...]]) -> int:

@@ -11,6 +11,7 @@ from PIL import Image
 from pointlift.data import camera
 from pointlift.data.arrays import check_array
 from pointlift.errors import DataError
+from pointlift.files import unreadable
 
 RIGID_TOLERANCE = 1e-3  # calibration files print rotations to as few as four digits
 
@@ -58,7 +59,7 @@ class View:
             try:
                 return np.array(image.convert("RGB"))
             except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, zlib.error, …
-                raise DataError(f"{self.source}: the image cannot be decoded ({error})") from error
+                raise DataError(unreadable(Path(self.source), "the image cannot be decoded", error)) from error
 
     def project(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Pixels (N, 2) float64 (NaN behind the camera) and depth (N,) float64 of points (N, 3)."""
@@ -106,7 +107,7 @@ def _open_image(path: Path) -> Image.Image:
     except FileNotFoundError as error:
         raise DataError(f"{path}: the image file is missing") from error
     except Exception as error:  # UnidentifiedImageError, DecompressionBombError, SyntaxError of a broken header, …
-        raise DataError(f"{path}: the image cannot be decoded ({error})") from error
+        raise DataError(unreadable(path, "the image cannot be decoded", error)) from error
 
 
 def _check_rigid(where: str, matrix: np.ndarray) -> None:

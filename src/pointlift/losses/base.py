@@ -35,11 +35,14 @@ class Loss:
     Args:
         function: a paired loss; any ``(student, teacher) -> scalar`` will do as a function of the whole batch.
         scope: over what it is a mean; a function of ``rows`` must take them.
+        of_classes: whether the teacher's features must be class probabilities, a channel a class.
         options: keyword arguments of the function.
     """
 
-    def __init__(self, function: Callable[..., Tensor], scope: Scope = "batch", **options: Any) -> None:
-        self.function, self.scope, self.options = function, scope, options
+    def __init__(
+        self, function: Callable[..., Tensor], scope: Scope = "batch", of_classes: bool = False, **options: Any
+    ) -> None:
+        self.function, self.scope, self.of_classes, self.options = function, scope, of_classes, options
         beside = [one for one in _positional(function)[2:] if one.name not in ("normalize", "rows")]
         self.extras = tuple(one.name for one in beside)
         self._needed = {one.name for one in beside if one.default is inspect.Parameter.empty}
@@ -63,8 +66,18 @@ class Loss:
         of_all = loss_of_rows if self.scope == "rows" else loss_of_batch
         return of_all(partial(self.function, **self.options), student, teacher, taken)
 
-    def require(self, given: Collection[str] = ()) -> None:
-        """A `RecipeError` if the loss needs other extras than those that a method gives with each pair."""
+    def require(self, given: Collection[str] = (), *, classes: bool = False) -> None:
+        """A `RecipeError` if the loss needs other extras than those given with each pair, or classes where none are.
+
+        Args:
+            given: extras that the method gives with each pair.
+            classes: whether what it gives as the teacher's features are class probabilities.
+        """
+        if self.of_classes and not classes:
+            raise RecipeError(
+                "this loss is of class probabilities, and this teacher's features are none: choose teacher.name "
+                "labelmaps or segmenter without text_source, or another loss.name"
+            )
         lacking = sorted(self._needed - set(given))
         if lacking:
             raise RecipeError(
@@ -76,13 +89,13 @@ class Loss:
 def build(name: str, **options: Any) -> Loss:
     """The loss that is registered under ``name``, with options that are checked against its signature first."""
     part = LOSSES.get(name)
-    return Loss(part.factory, part.declared["scope"], **part.fixed, **LOSSES.checked(name, options))
+    return Loss(part.factory, **part.declared, **part.fixed, **LOSSES.checked(name, options))
 
 
 def check_loss(part: Part) -> None:
-    """A `ValueError` unless the loss declares its scope and takes what that scope asks for."""
+    """A `ValueError` unless the loss declares its scope, at most ``of_classes`` beside it, and takes what that asks."""
     scopes = get_args(Scope)
-    if set(part.declared) != {"scope"} or part.declared["scope"] not in scopes:
+    if not {"scope"} <= set(part.declared) <= {"scope", "of_classes"} or part.declared["scope"] not in scopes:
         raise ValueError(f"the loss '{part.name}' must declare its scope, {' or '.join(map(repr, scopes))}")
     of_rows = part.declared["scope"] == "rows"
     wanted = ["student", "teacher", "normalize", *(["rows"] if of_rows else [])]

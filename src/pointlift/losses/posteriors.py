@@ -15,7 +15,7 @@ LEAST_SHARE = 1e-3
 """Share that a class counts as having at the least: one that never occurs must be kept down too."""
 
 
-@LOSSES.register("posterior", scope="rows")
+@LOSSES.register("posterior", scope="rows", of_classes=True)
 def posterior(
     student: Tensor,
     teacher: Tensor,

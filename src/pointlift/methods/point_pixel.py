@@ -115,7 +115,7 @@ class PointPixel(Method):
             raise RecipeError(
                 "teacher features cannot be cached while images are augmented: set cache.enabled=false, or image=null"
             )
-        loss.require()
+        loss.require(classes=pixel_features.teacher.has_classes)
         self.trained = student
         self._pixel_features = (pixel_features,)  # in a tuple, so that the frozen teacher is no part of this module
         self.loss = loss

@@ -86,7 +86,8 @@ class MinkUNet(Student):
     """Residual U-Net on Cartesian voxels: a stem, four strided stages, four transposed stages with skips, a head.
 
     Points are grouped by floor(point / voxel_size); a voxel's input is the mean over its points; every point gets the
-    output of its voxel. Batch statistics are global over processes (`BatchNorm`).
+    output of its voxel. Batch statistics are global over processes (`BatchNorm`). Convolutions are drawn as by He et
+    al. (2015), fan-out mode; MinkowskiEngine, on which SLidR runs, draws them uniformly by fan-in.
 
     Args:
         in_channels: features per input point.
@@ -96,8 +97,9 @@ class MinkUNet(Student):
         width: multiplies all channels, rounded to multiples of 8.
         voxel_size: edge of a voxel, metres.
         head: ``"linear"``, or ``"mlp"`` (linear, batch normalisation, ReLU, linear).
-        stem_kernel: 5 as published, or 3, which is cheaper.
-        bn_momentum: share of the new batch in the running statistics, as in torch.
+        stem_kernel: 5, or 3 as in all of SLidR's configurations, which is cheaper.
+        bn_momentum: share of the new batch in the running statistics of all norms, as in torch; SLidR's 0.05 reaches 16
+            of its 62, and the others keep 0.1.
         inputs: what the network sees of a point: ``"features"`` (the scene's; SLidR uses intensity alone),
             ``"height"`` (along the up axis, metres), ``"offset"`` (x, y, z from the centre of its voxel, in voxels) and
             ``"ones"`` (a constant, for clouds without features).

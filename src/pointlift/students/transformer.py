@@ -72,3 +72,12 @@ def initialize(module: nn.Module) -> None:
             nn.init.trunc_normal_(part.weight, std=0.02)
             if part.bias is not None:
                 nn.init.zeros_(part.bias)
+
+
+def xavier(module: nn.Module) -> None:
+    """Weights of linear layers from Xavier's uniform distribution; no biases (as Point-MAE's decoder)."""
+    for part in module.modules():
+        if isinstance(part, nn.Linear):
+            nn.init.xavier_uniform_(part.weight)
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)

@@ -32,6 +32,8 @@ class Teacher(nn.Module):
         fingerprint: what weights and options are, wherever they lie, see `fingerprint_of`.
         has_features: whether it has dense features.
         has_text: whether it has a text side, see `embed_text`.
+        has_classes: whether its dense features are class probabilities, a channel a class and none negative.
+        former_fingerprints: under which earlier versions knew what has this ``fingerprint`` today.
         token_shape: T and D of its token sets; None where it has none.
         token_settings: what its token sets depend on beside the fingerprint, as part of the name of a cache entry.
         reads_files: whether it reads what it says from files beside the images: it is given views and no pixels, sees
@@ -44,6 +46,8 @@ class Teacher(nn.Module):
     fingerprint: str
     has_features: ClassVar[bool] = True
     has_text: ClassVar[bool] = False
+    has_classes: bool = False
+    former_fingerprints: tuple[str, ...] = ()
     token_shape: tuple[int, int] | None = None
     token_settings: str = ""
     reads_files: ClassVar[bool] = False
@@ -94,6 +98,13 @@ class Teacher(nn.Module):
     def map_channels(self) -> int:
         """Channels C of the maps that `features` returns; ``dim`` unless a subclass keeps narrower ones."""
         return self.dim
+
+    def known_as(self, fingerprint: str | None) -> str:
+        """The fingerprint under which a run that began with ``fingerprint`` knows this teacher, if it is the same one.
+
+        That is ``fingerprint`` itself where an earlier version gave it to this teacher, else today's.
+        """
+        return fingerprint if fingerprint is not None and fingerprint in self.former_fingerprints else self.fingerprint
 
     def require_files(self, views: Iterable[View]) -> None:
         """A `DataError` that names what is missing of the files that a teacher which ``reads_files`` needs of views."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from pointlift.errors import CheckpointError
-from pointlift.teachers.hub import first_line, quiet
+from pointlift.teachers.folders import TOKENIZER_FILES, first_line, quiet, require_whole
 from pointlift.teachers.transformers_import import import_transformers
 from pointlift.tensor_files import read_tensors
 
@@ -89,6 +89,8 @@ def _gpt2(own: dict[str, Tensor], path: Path, heads: int | None) -> Any:
 
 
 def _tokenizer(source: str, download: bool) -> Any:
+    folder = Path(source).expanduser()
+    require_whole(folder, (name for name in TOKENIZER_FILES if (folder / name).is_file()), "teacher.language")
     try:
         with quiet():
             return import_transformers().AutoTokenizer.from_pretrained(

@@ -14,7 +14,8 @@ from pointlift.errors import RecipeError
 from pointlift.options import LOCAL, RANDOM_TEACHER, TEACHER_SOURCE
 from pointlift.registry import TEACHERS
 from pointlift.teachers.base import fingerprint_of
-from pointlift.teachers.hub import HubTeacher, build_network, find, first_line, lasting_settings, normalisation
+from pointlift.teachers.folders import first_line
+from pointlift.teachers.hub import HubTeacher, build_network, find, lasting_settings, normalisation
 from pointlift.teachers.tokens import grid_tokens
 from pointlift.teachers.transformers_import import import_transformers
 

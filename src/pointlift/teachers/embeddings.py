@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from pointlift.errors import DataError, RecipeError
+from pointlift.files import unreadable
 from pointlift.options import PLACE
 from pointlift.registry import TEACHERS
 from pointlift.teachers.base import Teacher, fingerprint_of
@@ -29,8 +30,9 @@ Count = Annotated[int, Field(ge=1)]
 class Embeddings(Teacher):
     """Token sets from safetensors files: one file with a tensor for each image, or one file for each image.
 
-    A tensor is (T, D), or (D,) for a single token. There are no dense features. The fingerprint knows the names and
-    shapes in one file, or the pattern of several as `without_place` leaves it, but no values.
+    A tensor is (T, D), or (D,) for a single token. There are no dense features. The fingerprint knows names, shapes and
+    values in one file, which is read once for that, or the pattern of several as `without_place` leaves it, but not
+    what they say. Earlier versions left out the values; runs of theirs go on with whatever has the same names.
 
     Args:
         path: one file, whose tensors are called as the images without suffix (``frame-000010``); or, with fields, the
@@ -51,10 +53,12 @@ class Embeddings(Teacher):
         self.pattern = str(Path(path).expanduser())
         self.per_image = _has_fields(path)
         known: list[str] = []
+        values = ""
         if not self.per_image:
             shapes = _shapes(Path(self.pattern))
             known = [f"{name} {size}" for name, size in sorted(shapes.items())]
             shape = _common_shape(Path(self.pattern), shapes, shape)
+            values = _values(Path(self.pattern), sorted(shapes))
         if shape is None:
             raise RecipeError("teacher 'embeddings' with a file for each image needs 'shape', such as shape: [10, 768]")
         self.token_shape = (int(shape[0]), int(shape[1]))
@@ -62,6 +66,10 @@ class Embeddings(Teacher):
         self.freeze()
         content = hashlib.sha256("\n".join(known).encode()).hexdigest() if known else without_place(self.pattern)
         self.fingerprint = fingerprint_of(self, "Embeddings", content=content, shape=self.token_shape)
+        if values:
+            self.former_fingerprints = (self.fingerprint,)
+            settings = {"content": content, "values": values, "shape": self.token_shape}
+            self.fingerprint = fingerprint_of(self, "Embeddings", **settings)
 
     def tokens(self, images: Tensor, views: Sequence[View] | None = None) -> Tensor:
         """The token sets (B, T, D) of views; the images are not looked at."""
@@ -95,7 +103,7 @@ class Embeddings(Teacher):
                     raise DataError(f"{path}: there is no tensor '{name}'; it has {', '.join(names[:3]) or 'none'}")
                 tokens = _as_set(entry.get_tensor(name).float())
         except (SafetensorError, OSError) as error:
-            raise DataError(f"{path}: the token set cannot be read ({error})") from error
+            raise DataError(unreadable(path, "the token set cannot be read", error)) from error
         if tuple(tokens.shape) != self.token_shape:
             raise DataError(
                 f"{path}: '{name}' is {tuple(tokens.shape)} and should be {self.token_shape} (teacher.shape)"
@@ -138,8 +146,22 @@ def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
         with safe_open(path, framework="pt") as entry:
             found: dict[str, Any] = {name: tuple(entry.get_slice(name).get_shape()) for name in entry.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise DataError(f"{path}: the token sets cannot be read ({error})") from error
+        raise DataError(unreadable(path, "the token sets cannot be read", error)) from error
     return {name: (1, *size) if len(size) == 1 else size for name, size in found.items()}
+
+
+def _values(path: Path, names: Iterable[str]) -> str:
+    """SHA-256 of the tensors of a file in the order of their names, wherever in it they lie; one is read at a time."""
+    digest = hashlib.sha256()
+    try:
+        with safe_open(path, framework="pt") as entry:
+            for name in names:
+                tensor = entry.get_tensor(name).contiguous()
+                digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+                digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+    except (SafetensorError, OSError) as error:
+        raise DataError(unreadable(path, "the token sets cannot be read", error)) from error
+    return digest.hexdigest()
 
 
 def _common_shape(path: Path, shapes: dict[str, tuple[int, ...]], wanted: tuple[int, int] | None) -> tuple[int, int]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +12,13 @@ from torch import nn
 
 from pointlift.errors import CheckpointError
 from pointlift.teachers.base import Teacher
+from pointlift.teachers.folders import first_line, quiet, read_config, read_settings, resolve_source
 from pointlift.teachers.shapes import SHAPES
 from pointlift.teachers.transformers_import import import_transformers
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
-_CONFIGS = ("config.json", "preprocessor_config.json")
-_TOKENIZER = (
-    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
-    *("vocab.json", "merges.txt", "spiece.model", "tokenizer.model"),
-)
-_WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
-_PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "*.pth", "*.pt", "*.bin")
 # What a configuration says that does not change the network.
 _VOLATILE = ("transformers_version", "_name_or_path", "dtype", "torch_dtype", "architectures", "id2label", "label2id")
 
@@ -81,56 +74,6 @@ def find(
     return folder, read_config(folder)
 
 
-def resolve_source(
-    source: str,
-    *,
-    weights: bool = True,
-    download: bool = False,
-    key: str = "teacher.source",
-    tokenizer: bool = False,
-) -> Path:
-    """The local folder behind a folder name or hub id, with the files that are needed.
-
-    Args:
-        source: folder, or hub id such as ``facebook/dinov2-small``.
-        weights: whether the weights are needed beside the configuration.
-        download: whether to fetch a hub id; otherwise only what is already in the hub's cache is used.
-        key: recipe key that the source comes from, for messages.
-        tokenizer: whether a download also fetches the files of a tokenizer.
-
-    Raises:
-        CheckpointError: naming the folder or id and what would be right.
-    """
-    folder = Path(source).expanduser()
-    if not folder.is_dir():
-        if folder.exists() or not _looks_like_hub_id(source):
-            raise CheckpointError(
-                f"{key}: '{source}' is not a folder; give a folder with config.json and model.safetensors, "
-                "or a hub id such as facebook/dinov2-small"
-            )
-        folder = _hub_snapshot(source, weights, download, key, tokenizer)
-    if not (folder / "config.json").is_file():
-        raise CheckpointError(f"{key}: '{folder}' has no config.json; give a folder in transformers' format")
-    if weights and not _has_weights(folder):
-        pickled = sorted(path.name for pattern in _PICKLES for path in folder.glob(pattern))
-        found = f"only {pickled[0]}, a pickle, which is never loaded" if pickled else "no weights"
-        raise CheckpointError(
-            f"{key}: '{folder}' holds {found}; model.safetensors is needed there (save_pretrained of transformers "
-            "writes it)"
-        )
-    return folder
-
-
-def read_config(folder: Path) -> Any:
-    """The transformers configuration in a folder; a `CheckpointError` if there is none that transformers reads."""
-    try:
-        return import_transformers().AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(
-            f"{folder / 'config.json'} is not a configuration that transformers reads: {first_line(error)}"
-        ) from error
-
-
 def build_network(
     factory: Any, folder: Path | None, config: Any, random_seed: int | None, unused: Callable[[str], bool]
 ) -> nn.Module:
@@ -172,13 +115,13 @@ def normalisation(
     path = None if folder is None else folder / "preprocessor_config.json"
     if path is not None and path.is_file():
         try:
-            settings = json.loads(path.read_text(encoding="utf-8"))
+            settings = read_settings(path)
             plain = not settings.get("do_normalize", True)
             mean = (0.0,) * 3 if plain else [float(value) for value in settings.get("image_mean", mean)]
             std = (1.0,) * 3 if plain else [float(value) for value in settings.get("image_std", std)]
         except (ValueError, TypeError, AttributeError) as error:
             raise CheckpointError(f"{path} is damaged: {error}") from error
-        if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
+        if len(mean) != 3 or len(std) != 3 or not (min(std) > 0 and all(map(math.isfinite, (*mean, *std)))):
             raise CheckpointError(f"{path}: image_mean and image_std must be three numbers each, std above 0")
     return torch.tensor(mean).view(1, 3, 1, 1), torch.tensor(std).view(1, 3, 1, 1)
 
@@ -186,59 +129,6 @@ def normalisation(
 def lasting_settings(config: Any) -> dict[str, Any]:
     """The part of a configuration that determines what the network computes, for fingerprints."""
     return {key: value for key, value in config.to_dict().items() if key not in _VOLATILE}
-
-
-def first_line(error: Exception) -> str:
-    """The first line of an error of another library."""
-    return str(error).strip().split("\n", 1)[0]
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep transformers' progress bar and load report off the terminal; what matters there is raised as an error."""
-    from transformers.utils import logging
-
-    verbosity, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bar:
-            logging.enable_progress_bar()
-
-
-def _has_weights(folder: Path) -> bool:
-    return any((folder / name).is_file() for name in _WEIGHTS)
-
-
-def _looks_like_hub_id(source: str) -> bool:
-    parts = source.split("/")
-    return len(parts) <= 2 and all(parts) and not source.startswith((".", "~", "/")) and "\\" not in source
-
-
-def _hub_snapshot(source: str, weights: bool, download: bool, key: str, tokenizer: bool) -> Path:
-    from huggingface_hub import snapshot_download
-
-    patterns = [*_CONFIGS, *(_TOKENIZER if tokenizer else ())]
-    if weights:
-        patterns += ["model.safetensors", "model-*.safetensors", "model.safetensors.index.json"]
-    try:
-        folder = Path(snapshot_download(source, local_files_only=not download, allow_patterns=patterns))
-        complete = (folder / "config.json").is_file() and (not weights or _has_weights(folder))
-    except Exception as error:  # hub, network and file-system errors of many families: all mean that it is not here
-        if download:
-            raise CheckpointError(
-                f"{key}: '{source}' could not be downloaded from the hub: {first_line(error)}"
-            ) from error
-        complete = False
-    if not complete and not download:
-        raise CheckpointError(
-            f"{key}: '{source}' is neither a folder nor among the models already on this machine; "
-            "give a local folder or set teacher.download=true"
-        )
-    return folder
 
 
 def _attempt(construct: Callable[..., Any], argument: Any, folder: Path | None, **options: Any) -> Any:

@@ -16,7 +16,7 @@ from torch import Tensor
 from pointlift.data.class_maps import NOTHING, UNKNOWN, ClassMap, load_class_list
 from pointlift.errors import DataError, RecipeError
 from pointlift.files import read_bytes
-from pointlift.options import LOCAL, PLACE
+from pointlift.options import LOCAL, NAMED_PLACE, PLACE
 from pointlift.registry import TEACHERS
 from pointlift.teachers.base import Teacher, fingerprint_of
 from pointlift.teachers.file_patterns import FIELDS, file_of, without_place
@@ -61,8 +61,8 @@ class LabelMaps(Teacher):
         self,
         *,
         path: Annotated[str, PLACE],
-        classes: str | None = None,
-        map: str | None = None,
+        classes: Annotated[str | None, NAMED_PLACE] = None,
+        map: Annotated[str | None, NAMED_PLACE] = None,
         text_source: Annotated[str | None, PLACE] = None,
         templates: str = "plain",
         download: Annotated[bool, LOCAL] = False,
@@ -72,7 +72,7 @@ class LabelMaps(Teacher):
         needed = "teacher 'labelmaps' needs 'classes' or 'map', such as map: cityscapes-to-semantickitti"
         self.classes = chosen_map(None if classes is None else load_class_list(classes), map, needed)
         self.space = LabelSpace(self.classes, text_source, templates, download)
-        self.templates = self.space.templates
+        self.templates, self.has_classes = self.space.templates, text_source is None
         self._table = self.classes.table()
         self.dim, self.stride = self.space.dim, 1
         self.freeze()

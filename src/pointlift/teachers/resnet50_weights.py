@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import pickle
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -15,12 +14,18 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from pointlift.errors import CheckpointError, RecipeError
-from pointlift.teachers.hub import first_line, read_config, resolve_source
+from pointlift.teachers.folders import first_line, read_config, resolve_source
+from pointlift.tensor_files import read_checkpoint
 
 # Where training scripts put the weights in what they save.
 _HOLDERS = ("state_dict", "model", "network", "teacher")
 # First parts of the names of classifiers and projection heads, which dense features do not need.
 _HEADS = ("fc", "head", "classifier", "projection_head", "projector", "prototypes")
+# The children of torchvision's network in their order.
+_NUMBERED = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4", "9": "fc"}
+# Of encoders beside each other: what the one is called that follows, and the one that is trained.
+_FOLLOWS = re.compile(r"momentum|(^|[._])(k|key|target|teacher|ema|mean|slow|offline|old)([._]|$)")
+_LEADS = re.compile(r"(^|[._])(q|query|online|student|fast|encoder|backbone)([._]|$)")
 _SHAPE = {"depths": [3, 4, 6, 3], "hidden_sizes": [256, 512, 1024, 2048], "layer_type": "bottleneck"}
 
 
@@ -51,11 +56,9 @@ def load_weights(network: nn.Module, source: str, download: bool) -> Path | None
 
 def _read_checkpoint(file: Path) -> dict[str, Tensor]:
     try:
-        content = load_file(file) if file.suffix == ".safetensors" else torch.load(file, "cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError, SafetensorError) as error:
-        raise CheckpointError(
-            f"teacher.source: '{file}' is not a checkpoint of plain tensors, and no other is read: {first_line(error)}"
-        ) from error
+        content = read_checkpoint(file)
+    except CheckpointError as error:
+        raise CheckpointError(f"teacher.source: {error}") from error
     for holder in (*(content.get(key) for key in _HOLDERS), content) if isinstance(content, Mapping) else ():
         tensors = {str(key): value for key, value in _items(holder) if isinstance(value, Tensor)}
         if tensors:
@@ -68,17 +71,67 @@ def _items(holder: Any) -> Iterable[tuple[Any, Any]]:
 
 
 def _without_prefix(tensors: Mapping[str, Tensor], file: Path) -> dict[str, Tensor]:
-    """The weights under the one prefix that has a ResNet's first convolution; of two encoders, the query's."""
+    """The weights under the prefix that has a ResNet's first convolution; of two encoders, those of the trained one."""
+    tensors = _named(tensors)
     stems = [key.removesuffix("conv1.weight") for key in tensors if re.search(r"(^|\.)conv1\.weight$", key)]
     stems = [stem for stem in stems if f"{stem}layer1.0.conv1.weight" in tensors]
-    if len(stems) > 1:
-        stems = [stem for stem in stems if stem.endswith("encoder_q.")]
-    if len(stems) != 1:
+    if not stems:
         raise CheckpointError(
-            f"teacher.source: '{file}' does not hold one ResNet with torchvision's names (conv1.weight, "
-            f"layer1.0.conv1.weight, …), but {sorted(tensors)[0]} and {len(tensors) - 1} others"
+            f"teacher.source: '{file}' does not hold a ResNet with torchvision's names (conv1.weight, "
+            f"layer1.0.conv1.weight, …), but {min(tensors)} and {len(tensors) - 1} others; {_other_names(tensors)}"
         )
-    return {key.removeprefix(stems[0]): value for key, value in tensors.items() if key.startswith(stems[0])}
+    networks = {
+        stem: {key.removeprefix(stem): value for key, value in tensors.items() if key.startswith(stem)}
+        for stem in stems
+    }
+    return networks[_trained(networks, file)]
+
+
+def _trained(networks: Mapping[str, dict[str, Tensor]], file: Path) -> str:
+    """Which of the networks in a checkpoint was trained.
+
+    Self-supervised checkpoints hold two beside each other, one that is trained and one that follows it: a moving
+    average, or copies from before. Which is which, only the names say.
+    """
+    stems = sorted(networks)
+    if len(stems) > 1:
+        stems = [stem for stem in stems if not _FOLLOWS.search(stem)]
+    if len(stems) > 1:
+        stems = [stem for stem in stems if _LEADS.search(stem)] or stems
+    if not stems or any(not _same(networks[stems[0]], networks[stem]) for stem in stems[1:]):
+        raise CheckpointError(
+            f"teacher.source: '{file}' holds {len(networks)} ResNets ({', '.join(sorted(networks))}), and which "
+            "of them was trained is not to be seen from their names; save the weights of that one alone"
+        )
+    return stems[0]
+
+
+def _same(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
+    return all(key in other and torch.equal(one[key], other[key]) for key in one if key.startswith(("conv1", "layer")))
+
+
+def _named(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors of ``nn.Sequential(*resnet.children())``, which are numbered, under their names."""
+    found = (re.fullmatch(r"(.*?)4\.0\.conv1\.weight", key) for key in tensors)
+    stems = [match[1] for match in found if match and tensors.get(f"{match[1]}0.weight", torch.empty(0)).ndim == 4]
+    renamed = {}
+    for key, value in tensors.items():
+        stem = next((stem for stem in stems if key.startswith(stem)), None)
+        number, _, rest = key.removeprefix(stem or "").partition(".")
+        named = stem is not None and number in _NUMBERED
+        renamed[f"{stem}{_NUMBERED[number]}.{rest}" if named else key] = value
+    return renamed
+
+
+def _other_names(tensors: Mapping[str, Tensor]) -> str:
+    """What else publishes ResNets, seen from the names, and what to do with it."""
+    if any(key.startswith(("resnet.encoder.", "encoder.stages.")) for key in tensors):
+        return "these are transformers' names: give the folder that has config.json, too"
+    if any(re.search(r"(^|\.)(res2|stem)\.", key) for key in tensors):
+        return "these are Detectron2's names: rename them to torchvision's"
+    if any(re.search(r"(^|\.)patch_embed\.", key) for key in tensors):
+        return "these are a vision transformer's: choose the teacher dinov2"
+    return "give a checkpoint whose tensors are called as in torchvision"
 
 
 def _require_resnet50(config: Any, folder: Path) -> None:

@@ -12,10 +12,11 @@ from torch.nn import functional as F
 
 from pointlift.data.class_maps import ClassList, class_list
 from pointlift.errors import RecipeError
-from pointlift.options import LOCAL, PLACE, RANDOM_TEACHER, TEACHER_SOURCE
+from pointlift.options import LOCAL, NAMED_PLACE, PLACE, RANDOM_TEACHER, TEACHER_SOURCE
 from pointlift.registry import TEACHERS
 from pointlift.teachers.base import fingerprint_of
-from pointlift.teachers.hub import HubTeacher, build_network, find, first_line, lasting_settings, normalisation
+from pointlift.teachers.folders import first_line
+from pointlift.teachers.hub import HubTeacher, build_network, find, lasting_settings, normalisation
 from pointlift.teachers.label_space import LabelSpace, chosen_map
 from pointlift.teachers.transformers_import import import_transformers
 
@@ -61,7 +62,7 @@ class Segmenter(HubTeacher):
         self,
         *,
         source: Annotated[str, TEACHER_SOURCE],
-        map: str | None = None,
+        map: Annotated[str | None, NAMED_PLACE] = None,
         text_source: Annotated[str | None, PLACE] = None,
         templates: str = "plain",
         random: Annotated[bool, RANDOM_TEACHER] = False,
@@ -75,7 +76,7 @@ class Segmenter(HubTeacher):
         self.model = build_network(factory, folder, config, random_seed if random else None, _unused)
         self.classes = chosen_map(_own_classes(config, source), map, "")
         self.space = LabelSpace(self.classes, text_source, templates, download)
-        self.templates = self.space.templates
+        self.templates, self.has_classes = self.space.templates, text_source is None
         self._vectors = self.space.source_vectors()
         self.register_buffer("left_out", torch.tensor([target is None for target in self.classes.targets]))
         mean, std = normalisation(folder)

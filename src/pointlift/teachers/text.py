@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from pointlift.errors import CheckpointError, RecipeError
 from pointlift.teachers.base import fingerprint_of
-from pointlift.teachers.hub import build_network, find, first_line, lasting_settings, quiet, resolve_source
+from pointlift.teachers.folders import TOKENIZER_FILES, first_line, quiet, require_whole, resolve_source
+from pointlift.teachers.hub import build_network, find, lasting_settings
 from pointlift.teachers.transformers_import import import_transformers
 
 _NETWORKS = {
@@ -148,6 +149,7 @@ def _tokenizer(folder: Path, config: Any, key: str) -> Any:
             f"{key}: '{folder}' has no tokenizer, which prompts need; add tokenizer.json (or vocab.json and "
             "merges.txt) of the same model"
         )
+    require_whole(folder, (name for name in TOKENIZER_FILES if (folder / name).exists()), key)
     auto = import_transformers().AutoTokenizer
     try:
         with quiet():

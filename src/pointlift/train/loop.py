@@ -22,6 +22,7 @@ from pointlift.train.loader import StepBatches, batches
 from pointlift.train.log import MetricLog
 from pointlift.train.method import Method
 from pointlift.train.options import TrainOptions
+from pointlift.train.preparation import first_process
 from pointlift.train.schedule import build_optimizer, set_learning_rate
 
 STEP_COUNT = "step count"
@@ -66,13 +67,14 @@ def fit(
     accelerator = _accelerator(options, cpu)
     progress = progress if accelerator.is_main_process else None
     method.to(accelerator.device)
-    with accelerator.main_process_first():  # the first process fills the cache, the others then find it full
-        scenes.prepare(progress)
-        method.prepare(scenes, progress)
+    with first_process(accelerator.is_main_process, progress) as heard:  # it fills the caches, others find them full
+        scenes.prepare(heard)
+        method.prepare(scenes, heard)
     source = StepBatches(method, scenes, options.batch_size, seed, accelerator.process_index, accelerator.num_processes)
     state = dict(state or {})
-    if options.epochs is not None:
-        options = options.resolved(source.order.length)
+    in_epochs = options.epochs is not None
+    options = options.resolved(source.order.length)
+    if in_epochs:
         state[STEP_COUNT] = options.steps  # a resumed run must share it: data that grew would bend its schedule
     optimizer = build_optimizer(method.trained, options, method.learning_rate_factors)
     first = _resume(folder, method, optimizer, accelerator, state)

@@ -31,6 +31,9 @@ class TrainOptions(BaseModel):
 
     schedule: Literal["cosine", "constant"] = "cosine"
     warmup_steps: int = Field(0, ge=0)
+    warmup_epochs: float | None = Field(
+        None, ge=0, allow_inf_nan=False, description="warm-up in passes over the data instead; overrides warmup_steps"
+    )
     final_learning_rate: float = Field(0.0, ge=0, le=1, description="at the end of the cosine, as a share of the peak")
 
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
@@ -46,10 +49,16 @@ class TrainOptions(BaseModel):
     def resolved(self, epoch_length: int) -> TrainOptions:
         """The same options with their length in steps, for a data set of which an epoch has ``epoch_length`` scenes.
 
-        E epochs are ceil(E · epoch_length / batch_size) steps: the last step may begin one pass more.
+        E epochs are ceil(E · epoch_length / batch_size) steps: the last step may begin one pass more. So are those of
+        the warm-up.
         """
-        if self.epochs is None:
-            return self
+        changes: dict[str, int | None] = {}
+        if self.epochs is not None:
+            changes = {"steps": max(1, self._steps(self.epochs, epoch_length)), "epochs": None}
+        if self.warmup_epochs is not None:
+            changes |= {"warmup_steps": self._steps(self.warmup_epochs, epoch_length), "warmup_epochs": None}
+        return self.model_copy(update=changes)
+
+    def _steps(self, epochs: float, epoch_length: int) -> int:
         # 1.1 passes over 10 scenes are 11 scenes, whatever a float says of it
-        scenes = round(self.epochs * epoch_length, 6)
-        return self.model_copy(update={"steps": max(1, math.ceil(scenes / self.batch_size)), "epochs": None})
+        return math.ceil(round(epochs * epoch_length, 6) / self.batch_size)

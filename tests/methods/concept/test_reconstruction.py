@@ -103,6 +103,22 @@ def test_blocks_drop_paths_at_the_rates_of_the_student() -> None:
     assert rates == pytest.approx([0, 0.1, 0.2])
 
 
+def test_a_decoder_starts_as_point_mae_s() -> None:
+    """Xavier in the blocks; torch's own draws for position and head, which is a convolution of kernel 1 there."""
+    torch.manual_seed(0)
+    student = PointTransformer(0, 0, size="base", drop_path=0.0)
+    decoder = PatchDecoder(student, 1)
+    block, width = decoder.blocks[0], student.dim
+    for layer in (block.attention.qkv, block.attention.projection, block.mlp[0], block.mlp[2]):  # type: ignore[union-attr]
+        bound = (6 / (layer.in_features + layer.out_features)) ** 0.5  # type: ignore[operator]
+        assert float(layer.weight.detach().abs().max()) == pytest.approx(bound, rel=1e-2)  # type: ignore[union-attr]
+        assert layer.bias is None or not layer.bias.any()  # type: ignore[union-attr]
+    assert float(decoder.head.weight.abs().max()) == pytest.approx(width**-0.5, rel=1e-2)
+    assert float(decoder.head.bias.abs().max()) == pytest.approx(width**-0.5, rel=0.1)
+    assert float(decoder.position[0].weight.abs().max()) == pytest.approx(3**-0.5, rel=0.1)
+    assert float(decoder.mask_token.detach().std()) == pytest.approx(0.02, rel=0.2)
+
+
 @pytest.mark.parametrize("depth", [1, 3])
 def test_depth(depth: int) -> None:
     assert len(PatchDecoder(tiny(), depth).blocks) == depth

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from pointlift.errors import DataError
+from pointlift.files import unreadable
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +87,7 @@ def _open(path: Path) -> Image.Image:
     except FileNotFoundError as error:
         raise DataError(f"{path}: the image file is missing") from error
     except Exception as error:  # UnidentifiedImageError, SyntaxError of a broken header, …
-        raise DataError(f"{path}: the image cannot be decoded ({error})") from error
+        raise DataError(unreadable(path, "the image cannot be decoded", error)) from error
 
 
 def _decoded(image: Image.Image, path: Path) -> np.ndarray:
@@ -94,4 +95,4 @@ def _decoded(image: Image.Image, path: Path) -> np.ndarray:
         with image:
             return np.array(image)
     except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, zlib.error, …
-        raise DataError(f"{path}: the image cannot be decoded ({error})") from error
+        raise DataError(unreadable(path, "the image cannot be decoded", error)) from error

@@ -21,6 +21,7 @@ from PIL import Image
 from pointlift.data.formats import matrices
 from pointlift.data.formats.rgbd import Rig
 from pointlift.errors import DataError
+from pointlift.files import stand_in
 
 VERSION = 4
 COLOR = {0: "raw", 1: "png", 2: "jpeg"}
@@ -173,7 +174,9 @@ class SensFile:
 def _read_header(file: BinaryIO, path: Path) -> Header:
     version, name_length = _unpack(struct.Struct("<IQ"), file, path, "the header")
     if version != VERSION or name_length > 4096:
-        raise DataError(f"{path}: this is not a .sens stream of version {VERSION}; it begins with the number {version}")
+        cause = stand_in(path)
+        other = f"{path}: this is not a .sens stream of version {VERSION}; it begins with the number {version}"
+        raise DataError(other if cause is None else f"{path} {cause}")
     name = file.read(name_length).decode("latin-1")
     values = _unpack(_AFTER_NAME, file, path, "the header")
     color_K, color_to_base, depth_K, depth_to_base = np.reshape(values[:64], (4, 4, 4)).astype(np.float64)

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Raw
 
 from pointlift.errors import DataError
-from pointlift.files import read_bytes
+from pointlift.files import read_bytes, stand_in
 
 CHUNK = 1 << 20
 
@@ -147,7 +147,9 @@ def stream_table(folder: Path, name: str, row: type[Row], *, true: str | None = 
         with path.open("rb") as file:
             rest = file.read(1024).lstrip()
             if not rest.startswith(b"["):
-                raise DataError(f"{path}: the JSON is malformed: the table does not begin with [")
+                cause = stand_in(path)
+                malformed = f"{path}: the JSON is malformed: the table does not begin with ["
+                raise DataError(malformed if cause is None else f"{path} {cause}")
             rest = rest[1:]
             while more := file.read(CHUNK):
                 last = more.rfind(b"{")  # the row that begins here may end in the next piece

@@ -126,7 +126,7 @@ class Concept(TokenMethod):
                 f"the student gives {student.out_channels} channels at each point, and with method.target={target} it "
                 f"must be {outputs}"
             )
-        loss.require()
+        loss.require(classes=target == "patches" and pixel_features.teacher.has_classes)
         self._frozen = (pixel_features, TokenSets(pixel_features))  # a tuple, so that no part of it is of this module
         self.loss, self.augmentation, self.sampling = loss, augmentation, sampling
         self.scale, self.shift, self.target, self.units = scale, shift, target, units

@@ -9,14 +9,16 @@ from pointlift.losses.chamfer import chamfer
 from pointlift.students.base import Undecayed
 from pointlift.students.point_transformer import Encoding, PointTransformer
 from pointlift.students.points import Patches
-from pointlift.students.transformer import initialize, stack
+from pointlift.students.transformer import stack, xavier
 
 
 class PatchDecoder(nn.Module):
     """Hidden patches from visible ones: mask tokens at the hidden centres, a few blocks, and a linear layer to points.
 
     As in Point-MAE (Pang et al. 2022), with positions of its own that are added before every block, but three blocks
-    as in the paper's ablation.
+    as in the paper's ablation. It starts as theirs does, too: linear layers of the blocks from Xavier's uniform
+    distribution without biases, those of position and head as torch draws them, the mask token with deviation 0.02.
+    What a decoder says that has learned nothing depends on that.
 
     Args:
         student: whose tokens are decoded; gives width, heads, drop path and points of a patch.
@@ -33,7 +35,7 @@ class PatchDecoder(nn.Module):
         self.norm = nn.LayerNorm(dim)
         self.head = nn.Linear(dim, 3 * student.group_size)
         self.mask_token = Undecayed(nn.init.trunc_normal_(torch.empty(1, 1, dim), std=0.02))
-        initialize(self)
+        xavier(self.blocks)
 
     def forward(self, encoding: Encoding, hidden: Tensor) -> Tensor:
         """The points (B, H, K, 3) of the patches ``hidden (B, H)``, relative to their centres."""

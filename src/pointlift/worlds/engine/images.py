@@ -11,6 +11,7 @@ from PIL import Image
 
 from pointlift.data.scene import View
 from pointlift.errors import DataError
+from pointlift.files import unreadable
 from pointlift.worlds.engine.cameras import Camera, Picture
 
 NOTHING = 255
@@ -75,7 +76,7 @@ def pixels_of(path: Path) -> np.ndarray:
     except FileNotFoundError as error:
         raise DataError(f"{path}: the file is missing; only views of the package's own worlds have one") from error
     except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, zlib.error, …
-        raise DataError(f"{path}: the image cannot be decoded ({error})") from error
+        raise DataError(unreadable(path, "the image cannot be decoded", error)) from error
 
 
 def png(pixels: np.ndarray) -> bytes:
