@@ -53,3 +53,11 @@ def read_bytes(path: Path) -> bytes:
         raise DataError(f"{path}: the file is missing") from error
     except OSError as error:
         raise DataError(f"{path}: the file cannot be read ({error.strerror})") from error
+
+
+def inside(root: Path, name: str, where: Path) -> Path:
+    """The file of a relative name that a data file gives; a `DataError` beginning with ``where`` if it leaves root."""
+    parts = name.replace("\\", "/").split("/")
+    if not name or "\0" in name or ".." in parts or name.startswith(("/", "\\")) or Path(name).is_absolute():
+        raise DataError(f"{where}: the file name {name[:80]!a} must be relative and stay in the folder {root}")
+    return root / name
