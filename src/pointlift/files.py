@@ -57,7 +57,12 @@ def read_bytes(path: Path) -> bytes:
 
 def inside(root: Path, name: str, where: Path) -> Path:
     """The file of a relative name that a data file gives; a `DataError` beginning with ``where`` if it leaves root."""
-    parts = name.replace("\\", "/").split("/")
-    if not name or "\0" in name or ".." in parts or name.startswith(("/", "\\")) or Path(name).is_absolute():
-        raise DataError(f"{where}: the file name {name[:80]!a} must be relative and stay in the folder {root}")
+    require_inside(name, where)
     return root / name
+
+
+def require_inside(name: str, where: Path) -> None:
+    """Raise a `DataError` that begins with ``where`` if a file's name is not relative, or leads out of its folder."""
+    parts = name.replace("\\", "/").split("/")
+    if not name or "\0" in name or ".." in parts or not parts[0] or name[1:2] == ":":
+        raise DataError(f"{where}: the file name {name[:80]!a} must be relative and not lead out of the data's folder")

@@ -135,8 +135,8 @@ def fitted_intrinsics(intrinsics: np.ndarray, stated: tuple[int, int], size: tup
         return intrinsics
     if abs(size[1] * stated[0] / (size[0] * stated[1]) - 1) > SAME_SHAPE:
         raise DataError(
-            f"{where}: the image has {size[1]} x {size[0]} pixels and its intrinsics belong to {stated[1]} x {stated[0]}, "
-            "which is not the same picture at another size; use the images as they were recorded"
+            f"{where}: the image has {size[1]} x {size[0]} pixels and its intrinsics belong to {stated[1]} x "
+            f"{stated[0]}, which is not the same picture at another size; use the images as they were recorded"
         )
     return camera.resize_intrinsics(intrinsics, stated, size)
 

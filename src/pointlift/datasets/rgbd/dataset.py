@@ -224,7 +224,7 @@ def _scale(root: Path, given: float | None, sequences: list[Sequence]) -> float:
     """Numbers per metre; where time stamps name the files it must be given, as there are two habits."""
     if given is None and any(sequence.timed for sequence in sequences):
         raise DataError(
-            f"{root}: rgb.txt, depth.txt and associations.txt do not say what a depth of 1 m is; give depth_scale, 5000 "
-            "as in TUM's own sequences or 1000 for millimetres"
+            f"{root}: rgb.txt, depth.txt and associations.txt do not say what a depth of 1 m is; give depth_scale, "
+            "5000 as in TUM's own sequences or 1000 for millimetres"
         )
     return MILLIMETRES if given is None else given
