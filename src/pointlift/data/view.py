@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +37,10 @@ class View:
     camera_from_points: np.ndarray
     source: Path | np.ndarray
     depth: Path | np.ndarray | None = None
-    _measured: tuple[Path | np.ndarray, tuple[int, int]] | None = field(default=None, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        # No field: what was measured says nothing of a view, and of its copies with another image it is wrong.
+        self._measured: tuple[Path | np.ndarray, tuple[int, int]] | None = None
 
     @property
     def path(self) -> Path | None:
