@@ -196,7 +196,7 @@ def test_time_stamps_pair_images_and_poses(tmp_path):
 
 
 def test_images_without_a_partner_are_left_out_and_counted(tmp_path):
-    data = opened(write_tum(tmp_path / "fr1", (-0.013, 0.3, 0.0, 0.019)), depth_scale=1000)
+    data = opened(write_tum(tmp_path / "fr1", (-0.013, 0.3, 0.0, 0.019)))
     assert [one[-6:] for one in data.ids] == [f"{START + number / 30:.6f}"[-6:] for number in (0, 2, 3)]
     assert data.dropped_frames["no depth image of their time"] == 1
 
@@ -206,10 +206,10 @@ def test_frames_without_a_pose_of_their_time_have_none(tmp_path):
     rows = (root / "groundtruth.txt").read_text().splitlines()
     rows[2] = rows[2].split()[0] + " nan" * 7
     (root / "groundtruth.txt").write_text("\n".join([*rows[:3], rows[4]]))
-    data = opened(root, depth_scale=1000)
+    data = opened(root)
     assert [data.pose(number) is None for number in range(4)] == [False, True, True, False]
     (root / "groundtruth.txt").unlink()
-    assert opened(root, depth_scale=1000).pose(0) is None
+    assert opened(root).pose(0) is None
 
 
 @pytest.mark.parametrize("swapped", [False, True])
@@ -223,7 +223,7 @@ def test_a_list_of_pairs_counts_before_all_else(tmp_path, swapped, name):
     pairs = [(color[0], depth[1]), (color[2], depth[3])]  # not the nearest ones
     rows = [[*b, *a] if swapped else [*a, *b] for a, b in pairs]
     (root / name).write_text("\n".join(" ".join(row) for row in rows))
-    data = opened(root, depth_scale=1000)
+    data = opened(root)
     assert [one.split("/")[1] for one in data.ids] == [color[0][0], color[2][0]]
     assert data[1].files["points"].name == Path(depth[3][1]).name
 
@@ -234,9 +234,12 @@ def test_patterns_pair_by_name_in_spite_of_lists(tmp_path):
     assert len(opened(root, color="rgb/{frame}.png", depth="depth/{frame}.png")) == 3
 
 
-def test_the_depth_scale_must_be_given_with_time_stamps(tmp_path):
-    with pytest.raises(DataError, match=r"fr1: .* do not say what a depth of 1 m is; give depth_scale, 5000 as in TUM"):
-        opened(write_tum(tmp_path / "fr1"))
+def test_a_depth_scale_that_looks_wrong_is_a_warning(tmp_path, caplog):
+    root = write_tum(tmp_path / "fr1", scale=5)
+    opened(root, depth_scale=5000)
+    assert not caplog.messages
+    opened(root, max_depth=8.0)
+    assert "readings lie beyond 8 m with depth_scale 1000, as where it should be 5000" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -259,14 +262,14 @@ def test_bad_lists(tmp_path, name, content, message):
     root = write_tum(tmp_path / "fr1")
     (root / name).write_text(content)
     with pytest.raises(DataError, match=message):
-        opened(root, depth_scale=1000)
+        opened(root)
 
 
 def test_time_stamps_in_names_without_lists_say_what_is_missing(tmp_path):
     root = write_tum(tmp_path / "fr1")
     (root / "depth.txt").unlink()
     with pytest.raises(DataError, match=r"no colour image has the name of a depth image; where .* rgb\.txt and depth"):
-        opened(root, depth_scale=1000)
+        opened(root)
 
 
 def test_pairs_in_time_against_all_pairs_one_by_one():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,12 +13,15 @@ from pointlift.data.dataset import Dataset, LabelKind
 from pointlift.data.formats import depth_images, matrices, rgbd
 from pointlift.data.scene import Scene, View
 from pointlift.datasets.rgbd.cameras import read_rig
-from pointlift.datasets.rgbd.layouts import Frame, Sequence, frames_of, sequences_of, split_of
+from pointlift.datasets.rgbd.layouts import Frame, frames_of, sequences_of, split_of
 from pointlift.errors import DataError
 from pointlift.options import DATA_ROOT, PLACE
 from pointlift.registry import DATASETS
 
 MILLIMETRES = 1000.0
+DOUBTFUL = 0.1
+"""Share of readings beyond the largest depth from which the scale is doubted."""
+_log = logging.getLogger(__name__)
 
 
 @DATASETS.register("rgbd")
@@ -53,7 +57,7 @@ class RGBD(Dataset):
         color_intrinsics: of the colour camera, if the colour images are not registered to the depth images.
         color_from_depth: 4 x 4 rigid transform from the depth camera to the colour camera: a file or 16 numbers.
         depth_scale: the number in a depth image that stands for one metre: 1000 for millimetres (the default), 5000
-            for mOSD and TUM; it must be given where time stamps pair the images.
+            for mOSD and TUM.
         invalid: numbers in a depth image that stand for no reading.
         min_depth: metres; nearer readings are left out.
         max_depth: metres; farther readings are left out.
@@ -84,7 +88,7 @@ class RGBD(Dataset):
         intrinsics: Annotated[Path, PLACE] | list[float] | None = None,
         color_intrinsics: Annotated[Path, PLACE] | list[float] | None = None,
         color_from_depth: Annotated[Path, PLACE] | list[float] | None = None,
-        depth_scale: Annotated[float, Field(gt=0)] | None = None,
+        depth_scale: Annotated[float, Field(gt=0)] = MILLIMETRES,
         invalid: tuple[int, ...] = (0, 65535),
         min_depth: Annotated[float, Field(ge=0)] = 0.1,
         max_depth: Annotated[float, Field(gt=0)] = 10.0,
@@ -93,15 +97,14 @@ class RGBD(Dataset):
     ) -> None:
         if min(frame_step, stride) < 1 or min(held_out, gap, block) < 0:
             raise DataError("rgbd: frame_step and stride must be at least 1, held_out, gap and block at least 0")
-        if (depth_scale is not None and depth_scale <= 0) or not 0 <= min_depth < max_depth:
+        if depth_scale <= 0 or not 0 <= min_depth < max_depth:
             raise DataError("rgbd: depth_scale must be above 0 and min_depth between 0 and max_depth")
         self.root, self.split, self.stride = Path(root).expanduser(), split, stride
         self.min_depth = min_depth
         given = {"color": color, "depth": depth, "pose": pose, "labels": labels}
         asked = [option for option, pattern in given.items() if pattern]
         sequences = [frames_of(self.root, folder, layout, asked) for folder, layout in sequences_of(self.root, given)]
-        scale = _scale(self.root, depth_scale, sequences)
-        self._code = depth_images.DepthCode(scale, tuple(invalid), min_depth, max_depth)
+        self._code = depth_images.DepthCode(depth_scale, tuple(invalid), min_depth, max_depth)
         longest = max(len(sequence.frames) for sequence in sequences)
         if block and block * held_out >= longest:
             raise DataError(
@@ -127,7 +130,8 @@ class RGBD(Dataset):
             for folder, frame in first.items()
         }
         self.dropped_frames: dict[str, int] = {"no pose": 0, "no depth": 0}
-        if any(sequence.timed for sequence in sequences):
+        if timed := next((sequence.frames[0] for sequence in sequences if sequence.timed), None):
+            _doubt_scale(timed, self._code)
             self.dropped_frames["no depth image of their time"] = sum(sequence.alone for sequence in sequences)
         self._drop_lost()
         self._drop_empty()
@@ -220,11 +224,15 @@ class RGBD(Dataset):
         return values - 1, None
 
 
-def _scale(root: Path, given: float | None, sequences: list[Sequence]) -> float:
-    """Numbers per metre; where time stamps name the files it must be given, as there are two habits."""
-    if given is None and any(sequence.timed for sequence in sequences):
-        raise DataError(
-            f"{root}: rgb.txt, depth.txt and associations.txt do not say what a depth of 1 m is; give depth_scale, "
-            "5000 as in TUM's own sequences or 1000 for millimetres"
+def _doubt_scale(timed: Frame, code: depth_images.DepthCode) -> None:
+    """Warn if a frame's numbers are too large for millimetres: TUM's layout does not say which of two habits it has."""
+    raw = depth_images.read_depth(timed.depth)
+    readings = raw[~np.isin(raw, code.invalid)] / code.scale
+    beyond = float((readings > code.max_depth).mean()) if len(readings) else 0.0
+    if code.scale == MILLIMETRES and beyond > DOUBTFUL:
+        _log.warning(
+            "%s: %.0f %% of the readings lie beyond %g m with depth_scale 1000, as where it should be 5000, TUM's own",
+            timed.depth,
+            100 * beyond,
+            code.max_depth,
         )
-    return MILLIMETRES if given is None else given
