@@ -238,8 +238,8 @@ def test_a_depth_scale_that_looks_wrong_is_a_warning(tmp_path, caplog):
     root = write_tum(tmp_path / "fr1", scale=5)
     opened(root, depth_scale=5000)
     assert not caplog.messages
-    opened(root, max_depth=8.0)
-    assert "readings lie beyond 8 m with depth_scale 1000, as where it should be 5000" in caplog.text
+    opened(root)
+    assert "readings lie beyond 10 m with depth_scale 1000, as where it should be 5000" in caplog.text
 
 
 @pytest.mark.parametrize(
