@@ -98,3 +98,16 @@ def _stand_in(head: bytes) -> str | None:
     if start.startswith(b"<?xml") and b"<error>" in start:
         return "is a server's message of an error and not the file itself; download it again"
     return next((cause for beginning, cause in _STAND_INS if start.startswith(beginning)), None)
+
+
+def inside(root: Path, name: str, where: Path) -> Path:
+    """The file of a relative name that a data file gives; a `DataError` beginning with ``where`` if it leaves root."""
+    require_inside(name, where)
+    return root / name
+
+
+def require_inside(name: str, where: Path) -> None:
+    """Raise a `DataError` that begins with ``where`` if a file's name is not relative, or leads out of its folder."""
+    parts = name.replace("\\", "/").split("/")
+    if not name or "\0" in name or ".." in parts or not parts[0] or name[1:2] == ":":
+        raise DataError(f"{where}: the file name {name[:80]!a} must be relative and not lead out of the data's folder")

@@ -94,13 +94,19 @@ def test_scenes_without_labels_images_and_poses(scene, tmp_path):
 
 def test_what_is_allowed_but_looks_wrong_is_a_warning(scene):
     scene.features = scene.features * 255
-    scene.views[0].intrinsics = scene.views[0].intrinsics * [[2, 2, 2], [2, 2, 2], [1, 1, 1]]  # image resized, K not
+    scene.views[0].intrinsics = scene.views[0].intrinsics * [[1, 1, 2], [1, 1, 1], [1, 1, 1]]  # image cropped, K not
     scene.views[1].camera_from_points = np.diag([1.0, -1.0, -1.0, 1.0])  # looks down
     text = " ".join(check(Listed(scene, scene))["warnings"])
     assert "'intensity' leaves [0, 1] (2 of 2 scenes)" in text
-    assert "principal point (98, 60) of view 'front' is far from the middle of its 100 x 60 image" in text
+    assert "principal point (98, 30) of view 'front' is far from the middle of its 100 x 60 image" in text
     scene.features[:] = 0.5
     assert "same value everywhere" in " ".join(check(Listed(scene))["warnings"])
+
+
+def test_intrinsics_of_another_resolution_are_an_error(scene):
+    scene.views[0].intrinsics = scene.views[0].intrinsics * [[2, 2, 2], [2, 2, 2], [1, 1, 1]]  # image resized, K not
+    with pytest.raises(DataError, match=r"view 'front': the intrinsics, .* those of images of about 197 x 121 pixels"):
+        check(Listed(scene))
 
 
 def test_a_view_that_sees_nothing_is_a_warning(scene):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from PIL import Image
 
 from pointlift.data import View
+from pointlift.data.view import fitted_intrinsics
 from pointlift.errors import DataError
 
 
@@ -98,3 +100,50 @@ def test_an_image_that_does_not_decode_names_the_file(tmp_path):
     Image.fromarray(np.zeros((4, 4), np.uint16)).save(deep)
     with pytest.raises(DataError, match=r"deep.png: the image has more than 8 bits"):
         _ = view_of(deep).image
+
+
+def test_a_file_is_opened_once_for_its_size(tmp_path, monkeypatch):
+    path = tmp_path / "a.png"
+    Image.fromarray(np.zeros((48, 64, 3), np.uint8)).save(path)
+    view = View("front", np.array([[60.0, 0, 31.5], [0, 60, 23.5], [0, 0, 1]]), np.eye(4), path)
+    assert view.size == (48, 64)
+    path.unlink()
+    assert view.size == (48, 64)
+    assert replace(view, source=np.zeros((4, 5, 3), np.uint8)).size == (4, 5)
+    view.source = tmp_path / "b.png"
+    with pytest.raises(DataError, match=r"b\.png: the image file is missing"):
+        _ = view.size
+
+
+@pytest.mark.parametrize(
+    ("K", "right"),
+    [
+        ((31.5, 23.5), True),
+        ((29.0, 40.0), True),  # cropped above: the principal point is low, but in the middle from left to right
+        ((2.0, 30.0), True),  # cropped left
+        ((63.5, 47.5), False),  # of an image twice as large
+        ((47.5, 35.5), False),  # one and a half times
+        ((15.5, 11.5), False),  # half as large
+    ],
+)
+def test_intrinsics_of_another_resolution_are_refused(K, right):
+    view = View("front", np.array([[60.0, 0, K[0]], [0, 60, K[1]], [0, 0, 1]]), np.eye(4), image(48, 64))
+    if right:
+        view.validate()
+        return
+    expected = (
+        rf"are those of images of about {2 * K[0] + 1:.0f} x {2 * K[1] + 1:.0f} pixels, and the image has 64 x 48"
+    )
+    with pytest.raises(DataError, match=expected):
+        view.validate()
+
+
+def test_fitted_intrinsics_scale_once():
+    K = np.array([[60.0, 0, 31.5], [0, 60, 23.5], [0, 0, 1]])
+    assert fitted_intrinsics(K, (48, 64), (48, 64), "a") is K
+    half = fitted_intrinsics(K, (48, 64), (24, 32), "a")
+    np.testing.assert_allclose(half, [[30, 0, 15.5], [0, 30, 11.5], [0, 0, 1]])
+    assert fitted_intrinsics(half, (48, 64), (24, 32), "a") is half
+    np.testing.assert_allclose(fitted_intrinsics(K, (968, 1296), (480, 640), "a"), K)  # of neither
+    with pytest.raises(DataError, match="the image has 24 x 24 pixels and its intrinsics belong to 64 x 48"):
+        fitted_intrinsics(K, (48, 64), (24, 24), "a")

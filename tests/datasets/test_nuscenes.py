@@ -153,8 +153,10 @@ def test_tables_may_be_formatted_in_any_way_and_read_in_any_pieces(city, root, m
 
 
 def test_opening_reads_no_boxes_and_no_sensor_files(root):
-    for folder in ("samples", "sweeps", "lidarseg"):
-        shutil.rmtree(root / folder)
+    for folder in ("samples", "sweeps"):
+        for path in (root / folder).rglob("*.*"):
+            path.write_bytes(b"")
+    shutil.rmtree(root / "lidarseg")
     (root / "v1.0-mini" / "sample_annotation.json").unlink()
     (root / "v1.0-mini" / "instance.json").unlink()
     assert len(opened(root)) == 5
@@ -329,7 +331,8 @@ def test_scans_without_lidarseg_and_without_cameras_are_scenes_all_the_same(tmp_
 
 
 def test_views_need_no_points(root):
-    shutil.rmtree(root / "samples" / "LIDAR_TOP")
+    for path in (root / "samples" / "LIDAR_TOP").iterdir():
+        path.write_bytes(b"")
     assert [view.name for view in opened(root).views(3)] == list(synthetic.YAWS)
 
 
@@ -504,8 +507,107 @@ def test_sensor_files_that_are_absent_are_counted(root):
     said = error_of(lambda: data[0])
     assert f"samples{os.sep}CAM_BACK" in said
     assert expected in said
+
+
+# ---- a part of the archives
+
+
+def test_keyframes_without_their_files_are_left_out_and_counted(root):
+    ids, files = opened(root).ids, [opened(root)[index].files["points"] for index in range(5)]
+    files[1].unlink()
+    data = opened(root)
+    assert data.ids == [ids[0], *ids[2:]]
+    assert data.dropped_frames == {"no sensor files": 1}
+    assert len(data[1]) > 0
+    opened(root).image_paths(3)[2].unlink()
+    assert opened(root).ids == [ids[0], *ids[2:4]]
+    assert opened(root, cameras=("CAM_FRONT",)).ids == [ids[0], *ids[2:]]
+    # a step counts what the tables have, so that a larger part keeps what a smaller one had
+    assert opened(root, frame_step=2).ids == [ids[0], ids[2]]
+
+
+def test_a_camera_that_is_absent_in_one_scene_only(root):
+    for path in (root / "samples" / "CAM_BACK").glob("scene-0061*"):
+        path.unlink()
+    data = opened(root)
+    assert {one.split("/")[0] for one in data.ids} == {"scene-0553"}
+    assert data.dropped_frames == {"no sensor files": 3}
+    assert len(opened(root, cameras=("CAM_FRONT",))) == 5
+
+
+def test_scans_between_keyframes_are_needed_for_sweeps_only(root):
     shutil.rmtree(root / "sweeps" / "LIDAR_TOP")
-    assert "7 of the 11 scans" in error_of(lambda: opened(root, sweeps=2)[2])
+    assert len(opened(root)) == 5
+    data = opened(root, sweeps=2)  # the first keyframes of the scenes have no scan before them
+    assert [one[-3:] for one in data.ids] == ["000", "000"]
+    assert all(len(scene) for scene in data)
+
+
+def test_no_sensor_file_at_all_is_one_sentence(root):
+    shutil.rmtree(root / "samples" / "CAM_BACK")
+    said = error_of(lambda: opened(root))
+    assert "none of the 5 keyframes of split 'train' has all of its files; absent are those of 5 of CAM_BACK: " in said
+    assert "5 of CAM_BACK" not in error_of(lambda: opened(root, scenes=[1]))
+    shutil.rmtree(root / "samples")
+    assert "5 of LIDAR_TOP, 5 of CAM_FRONT, " in error_of(lambda: opened(root))
+
+
+@pytest.mark.parametrize("name", ["../outside.bin", "/etc/passwd", "samples/../../outside", "", "..\\outside"])
+def test_names_that_leave_the_root_are_refused(root, name):
+    change(root, "sample_data", lambda rows: [row.update(filename=name) for row in rows if row["is_key_frame"]])
+    said = error_of(lambda: opened(root))
+    assert f"sample_data.json: the file name {name!a} must be relative and not lead out of the data's folder" in said
+
+
+def test_names_of_labels_that_leave_the_root_are_refused(root):
+    change(root, "lidarseg", lambda rows: rows[0].update(filename="../a.bin"))
+    assert "lidarseg.json: the file name '../a.bin' must be relative" in error_of(lambda: opened(root))
+
+
+@pytest.mark.parametrize("table_name", ["sample", "sample_data"])
+@pytest.mark.parametrize("stamp", [2**63, 2**64 + 5, 10**400, -1, 1.5])
+def test_time_stamps_that_are_none(root, table_name, stamp):
+    change(root, table_name, lambda rows: [row.update(timestamp=stamp) for row in rows])
+    said = error_of(lambda: opened(root))
+    assert f"{table_name}.json: " in said
+
+
+def stated(root: Path, size: tuple[int, int]) -> None:
+    """Say in the tables which (height, width) images were recorded with."""
+    change(root, "sample_data", lambda rows: [row.update(height=size[0], width=size[1]) for row in rows])
+
+
+def test_intrinsics_follow_images_that_were_resized(root):
+    stated(root, (synthetic.HEIGHT, synthetic.WIDTH))
+    before = opened(root)[2]
+    half = (synthetic.HEIGHT // 2, synthetic.WIDTH // 2)
+    for path in (root / "samples").glob("CAM_*/*"):
+        Image.open(path).resize(half[::-1]).save(path)
+    after = opened(root)[2]
+    for one, other in zip(before.views, after.views, strict=True):
+        assert other.size == half
+        pixels, _ = one.project(before.points)
+        np.testing.assert_allclose(other.project(before.points)[0], (pixels + 0.5) / 2 - 0.5, atol=1e-9)
+    stated(root, (0, 0))
+    assert "are those of images of about 96 x 54 pixels, and the image has 48 x 27" in error_of(lambda: opened(root)[2])
+    stated(root, (synthetic.HEIGHT, 2 * synthetic.WIDTH))
+    assert "which is not the same picture at another size" in error_of(lambda: opened(root)[2])
+
+
+def test_intrinsics_that_were_changed_with_the_images_are_taken_as_they_are(root):
+    stated(root, (synthetic.HEIGHT, synthetic.WIDTH))
+    before = opened(root)[2]
+    for path in (root / "samples").glob("CAM_*/*"):
+        Image.open(path).resize((synthetic.WIDTH // 2, synthetic.HEIGHT // 2)).save(path)
+    half = [[30.0, 0, 23.5], [0, 30.0, 13.0], [0, 0, 1]]
+    change(
+        root,
+        "calibrated_sensor",
+        lambda rows: [row.update(camera_intrinsic=half) for row in rows if row["camera_intrinsic"]],
+    )
+    after = opened(root)[2]
+    np.testing.assert_array_equal(after.views[0].intrinsics, half)
+    assert len(after.pairs().point_index) == pytest.approx(len(before.pairs().point_index), rel=0.1)
 
 
 def test_lidarseg_files_that_are_absent_are_counted(root):

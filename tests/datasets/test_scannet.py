@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from pointlift.data import camera
 from pointlift.data.formats.ply import parse_ply_faces
@@ -289,9 +290,13 @@ def test_labels_that_do_not_fit(copy):
             {"segIndices": [1, 2]},
             "there are 2 segment numbers for 24 vertices",
         ),
-        (f"{TRAIN}_vh_clean_2.0.010000.segs.json", {}, r"segs\.json: there is no list 'segIndices'"),
-        (f"{TRAIN}.aggregation.json", {"segGroups": [{"label": "a"}]}, "group 0 has no label or no list of segments"),
-        (f"{TRAIN}.aggregation.json", [], "there is no list 'segGroups'"),
+        (f"{TRAIN}_vh_clean_2.0.010000.segs.json", {}, r"segs\.json: .*missing required field `segIndices`"),
+        (
+            f"{TRAIN}.aggregation.json",
+            {"segGroups": [{"label": "a"}]},
+            "missing required field `segments`",
+        ),
+        (f"{TRAIN}.aggregation.json", [], "Expected `object`, got `array`"),
         (f"{TRAIN}.aggregation.json", None, "the file is not JSON"),
         (f"{TRAIN}.txt", "axisAlignment = 1 2 3", r"axisAlignment: a pose is a 4 x 4 matrix, not one of 3 numbers"),
         (f"{TRAIN}.txt", "axisAlignment = a", "axisAlignment is not a row of numbers"),
@@ -324,6 +329,143 @@ def test_broken_tables_and_meshes(copy):
     shutil.copy(mesh.with_name(f"{TRAIN}_vh_clean_2.labels.ply"), mesh)
     with pytest.raises(DataError, match=r"the vertices have no property 'y'; they have: x, label"):
         opened(copy, kind="scenes")[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("segs", {"segIndices": [[1, 2], [3]]}, "Expected `int`, got `array`"),
+        ("segs", {"segIndices": [1.5] * 24}, "Expected `int`, got `float`"),
+        ("segs", {"segIndices": [2**70] * 24}, r"segs\.json: the file is not"),
+        ("segs", {"segIndices": {"a": 1}}, "Expected `array`, got `object`"),
+        ("aggregation", {"segGroups": [{"label": "wall", "segments": [1.9]}]}, "Expected `int`, got `float`"),
+        ("aggregation", {"segGroups": [{"label": ["wall"], "segments": []}]}, "Expected `str`, got `array`"),
+        ("aggregation", {"segGroups": [7]}, "Expected `object`, got `int`"),
+    ],
+)
+def test_ragged_annotation(copy, name, content, message):
+    files = {"segs": f"{TRAIN}_vh_clean_2.0.010000.segs.json", "aggregation": f"{TRAIN}.aggregation.json"}
+    (copy / "scans" / TRAIN / files[name]).write_text(json.dumps(content))
+    with pytest.raises(DataError, match=message):
+        opened(copy, kind="scenes")[0]
+
+
+def test_deep_nesting_is_said(copy):
+    (copy / "scans" / TRAIN / f"{TRAIN}.aggregation.json").write_text('{"segGroups": ' + "[" * 100_000)
+    with pytest.raises(DataError, match=r"aggregation\.json: the file is not"):
+        opened(copy, kind="scenes")[0]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "-3\tfloor\tfloor\t1\t2\t5",
+        "3\tfloor\tfloor\t1\t-2\t5",
+        "1_0\tfloor\tfloor\t1\t2\t5",
+        "3\tfloor\tfloor",
+        "9999999999999999999999\tfloor\tfloor\t1\t2\t5",
+        "3\tfloor\tfloor\t1\t2.0\t5",
+    ],
+)
+def test_ids_that_would_count_as_others_are_refused(copy, row):
+    table = copy / classes.TABLE
+    lines = table.read_text().splitlines()
+    table.write_text("\n".join([lines[0], row, *lines[2:]]))
+    with pytest.raises(DataError, match=r"combined\.tsv: line 2 has no whole numbers as id and nyu40id"):
+        opened(copy, kind="scenes", classes="scannet200")[0]
+
+
+def test_ids_beyond_nyu40_and_fields_without_end(copy):
+    table = copy / classes.TABLE
+    heading = table.read_text().splitlines()[0]
+    table.write_text(f"{heading}\n3\tfloor\tfloor\t1\t41\t5\n")
+    with pytest.raises(DataError, match=r"line 2 has the nyu40id 41, which is not one of 0 to 40"):
+        opened(copy, kind="scenes", boxes=True)[0]
+    table.write_text(f"{heading}\n3\t{'floor' * 50_000}\tfloor\t1\t4\t5\n")
+    with pytest.raises(DataError, match=r"combined\.tsv: the file is not a table of columns with tabs"):
+        opened(copy, kind="scenes", boxes=True)[0]
+
+
+# ---- images that are not as they were recorded
+
+
+def resize(scan: Path, part: str, size: tuple[int, int]) -> None:
+    for path in (scan / part).iterdir():
+        Image.open(path).resize(size, Image.Resampling.NEAREST if part == "depth" else None).save(path)
+
+
+def say_sizes(scan: Path, color: tuple[int, int] = (80, 60), depth: tuple[int, int] = (32, 24)) -> None:
+    """Width and height of both cameras as recorded."""
+    sizes = zip(("colorWidth", "colorHeight", "depthWidth", "depthHeight"), (*color, *depth), strict=True)
+    (scan / f"{scan.name}.txt").write_text("".join(f"{key} = {value}\n" for key, value in sizes))
+
+
+@pytest.mark.parametrize("size", [(40, 30), (160, 120), (32, 24), (48, 36)])
+def test_intrinsics_follow_colour_images_that_were_resized(copy, size):
+    scan = copy / "scans" / TRAIN
+    say_sizes(scan)
+    before = opened(copy)[0]
+    resize(scan, "color", size)
+    after = opened(copy)[0]
+    assert after.views[0].size == size[::-1]
+    assert len(after) == pytest.approx(len(before), abs=10)
+    color = synthetic.color_at(camera.transform(opened(copy).pose(0), after.points))
+    assert np.abs(after.features - color).mean() < 0.03
+
+
+def test_intrinsics_follow_depth_images_that_were_resized(copy):
+    scan = copy / "scans" / TRAIN
+    say_sizes(scan)
+    resize(scan, "depth", (64, 48))
+    data = opened(copy)
+    world = camera.transform(data.pose(0), data[0].points)
+    assert np.median(np.abs(world[:, None] - synthetic.ROOM).min(axis=(1, 2))) < 0.05
+
+
+def test_intrinsics_that_were_scaled_with_the_images_are_taken_as_they_are(copy):
+    scan = copy / "scans" / TRAIN
+    say_sizes(scan)
+    resize(scan, "color", (40, 30))
+    K = camera.resize_intrinsics(synthetic.COLOR_K, (60, 80), (30, 40))
+    np.savetxt(scan / "intrinsic" / "intrinsic_color.txt", synthetic.square(K))
+    np.testing.assert_allclose(opened(copy).views(0)[0].intrinsics, K)
+
+
+def test_resized_images_without_their_recorded_size_are_refused(copy):
+    scan = copy / "scans" / TRAIN
+    resize(scan, "color", (40, 30))
+    with pytest.raises(DataError, match=r"0\.jpg: colour camera: .* of images of about 79 x 61 pixels"):
+        opened(copy)
+    say_sizes(scan)
+    resize(scan, "color", (30, 30))
+    with pytest.raises(DataError, match=r"has 30 x 30 pixels and its intrinsics belong to 80 x 60, which is not"):
+        opened(copy)
+    say_sizes(scan, color=(0, 60))
+    with pytest.raises(DataError, match=r"scene0000_00\.txt: colorHeight and colorWidth are not numbers of pixels"):
+        opened(copy)
+
+
+def test_names_with_zeros_capitals_and_other_folders_of_intrinsics(copy):
+    scan = copy / "scans" / TRAIN
+    expected = opened(copy)[0]
+    for path in (scan / "color").iterdir():
+        path.rename(path.with_name(f"{int(path.stem):06d}.JPG"))
+    for path in (scan / "depth").iterdir():
+        path.rename(path.with_suffix(".PNG"))
+    for part in ("color", "depth"):
+        (scan / "intrinsic" / f"intrinsic_{part}.txt").rename(scan / f"intrinsics_{part}.txt")
+        (scan / "intrinsic" / f"extrinsic_{part}.txt").rename(scan / f"extrinsic_{part}.txt")
+    np.testing.assert_array_equal(opened(copy)[0].features, expected.features)
+    shutil.copy(scan / "color" / "000025.JPG", scan / "color" / "25.jpg")
+    with pytest.raises(DataError, match=r"color: 000025\.JPG and 25\.jpg are both of frame 25; only one"):
+        opened(copy)
+
+
+@pytest.mark.parametrize("text", ["", "1.#QNAN 0 0 0\n" * 4, "0 0 0 0\n" * 4])
+def test_other_ways_to_say_that_tracking_was_lost(copy, text):
+    (copy / "scans" / TRAIN / "pose" / "0.txt").write_text(text)
+    with pytest.raises(DataError, match=r"is left by frame_step; 2 have no pose, 1 have no depth"):
+        opened(copy)
 
 
 # ---- faces of PLY files

@@ -36,8 +36,8 @@ class ResNet50(HubTeacher):
     Args:
         source: a local folder or hub id in transformers' ResNet format (``config.json``, ``model.safetensors``), or a
             checkpoint file with torchvision's names such as ``moco_v2_800ep_pretrain.pth.tar``, which is read without
-            running any code in it; a prefix such as ``module.encoder_q.`` and the head are left out, and of two encoders
-            the one that follows the other.
+            running any code in it; a prefix such as ``module.encoder_q.`` and the head are left out, and of two
+            encoders the one that follows the other.
         output_stride: pixels per feature.
         random: the same network with random weights, as a control; nothing of the source is read.
         random_seed: seed of these random weights.

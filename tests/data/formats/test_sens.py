@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import pickle
+import tracemalloc
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -109,3 +111,53 @@ def test_damaged_images(tmp_path):
         SensFile(path).color(0)
     with pytest.raises(DataError, match=r"none\.sens: the file is missing"):
         SensFile(tmp_path / "none.sens")
+
+
+def bomb(size: int) -> bytes:
+    """A stream of one frame whose depth image expands to ``size`` bytes, of which its header expects others."""
+    depth = zlib.compress(bytes(size), 9)
+    data = bytearray(synthetic.sens_bytes(1))
+    start = HEADER + 64 + 16
+    color = int.from_bytes(data[start : start + 8], "little")
+    data[start + 8 : start + 16] = len(depth).to_bytes(8, "little")
+    return bytes(data[: start + 16 + color]) + depth
+
+
+def test_a_depth_image_does_not_expand_beyond_its_size(tmp_path):
+    path = tmp_path / "bomb.sens"
+    path.write_bytes(bomb(1 << 28))
+    tracemalloc.start()
+    with pytest.raises(DataError, match=r"bomb\.sens: the depth of frame 0 has more bytes, not 1536 for 32 x 24"):
+        SensFile(path).depth(0)
+    assert tracemalloc.get_traced_memory()[1] < 10e6
+    tracemalloc.stop()
+    path.write_bytes(bomb(1500))
+    with pytest.raises(DataError, match=r"the depth of frame 0 has 1500 bytes, not 1536"):
+        SensFile(path).depth(0)
+    path.write_bytes(bomb(1536)[:-6] + bytes(6))
+    with pytest.raises(DataError, match=r"the depth of frame 0 cannot be decompressed"):
+        SensFile(path).depth(0)
+
+
+@pytest.mark.parametrize("size", [(1 << 31, 1 << 31), (0, 24), (32, 100_000)])
+def test_sizes_in_the_header_that_no_image_has(tmp_path, size):
+    data = bytearray(synthetic.sens_bytes(1))
+    data[HEADER - 20 : HEADER - 12] = b"".join(side.to_bytes(4, "little") for side in size)
+    path = tmp_path / "bad.sens"
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=rf"depth images of {size[0]} x {size[1]} pixels are none; a side has"):
+        SensFile(path)
+
+
+def test_a_colour_image_of_another_size_is_not_decoded(tmp_path):
+    data = bytearray(synthetic.sens_bytes(1, compression=(1, 1)))
+    start = HEADER + 64 + 32 + 16  # after the signature and the name of a PNG's first part
+    data[start : start + 8] = (9000).to_bytes(4, "big") * 2
+    data[start + 13 : start + 17] = zlib.crc32(bytes(data[start - 4 : start + 13])).to_bytes(4, "big")
+    path = tmp_path / "bad.sens"
+    path.write_bytes(data)
+    tracemalloc.start()
+    with pytest.raises(DataError, match=r"the colour of frame 0 is not one of 80 x 60 pixels"):
+        SensFile(path).color(0)
+    assert tracemalloc.get_traced_memory()[1] < 10e6
+    tracemalloc.stop()

@@ -43,6 +43,22 @@ def test_a_root_that_is_a_file_is_said_when_opening(name, tmp_path):
         opened(name, tmp_path / "file")
 
 
+@pytest.mark.parametrize("other", ["IMG_0001.jpg", "sequences/00", "v1.0-trainval/scene.json"])
+def test_a_root_that_holds_other_things_is_left_alone(name, tmp_path, other):
+    (tmp_path / other).parent.mkdir(exist_ok=True)
+    (tmp_path / other).write_text("")
+    with pytest.raises(DataError, match=rf"the folder holds other things, such as '.*'; '{name}' generates its data"):
+        opened(name, tmp_path)
+
+
+def test_a_root_that_is_empty_or_of_generated_data_is_used_again(name, tmp_path):
+    (tmp_path / ".DS_Store").write_text("")
+    for _ in range(2):
+        opened(name, tmp_path)[0]
+    (tmp_path / "README.txt").write_text("the owner's own note beside it")
+    assert len(opened(name, tmp_path)[0]) > 0
+
+
 def test_prepare_makes_what_is_missing_and_counts(name, tmp_path):
     data = opened(name, tmp_path)
     data[0]

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from pointlift.data.formats.images import open_image
 from pointlift.errors import DataError
 from pointlift.files import unreadable
 
@@ -40,7 +41,7 @@ class DepthCode:
 
 def read_depth(path: Path) -> np.ndarray:
     """A depth image (H, W) uint16 as stored; a `DataError` if it does not have 16 bits per pixel."""
-    image = _open(path)
+    image = open_image(path)
     if not image.mode.startswith("I"):
         raise DataError(f"{path}: a depth image has 16 bits per pixel and one channel, not the mode {image.mode}")
     values = _decoded(image, path)
@@ -63,7 +64,7 @@ def may_be_empty(path: Path, size: tuple[int, int]) -> bool:
 
 def read_label_image(path: Path, size: tuple[int, int]) -> np.ndarray:
     """A label image (H, W) int64 of the size of the depth image; palettes are read as their indices."""
-    image = _open(path)
+    image = open_image(path)
     if image.mode not in ("L", "P", "1") and not image.mode.startswith("I"):
         raise DataError(f"{path}: a label image has one channel of whole numbers, not the mode {image.mode}")
     values = _decoded(image, path)
@@ -73,21 +74,6 @@ def read_label_image(path: Path, size: tuple[int, int]) -> np.ndarray:
             f"{size[1]} x {size[0]}"
         )
     return values.astype(np.int64)
-
-
-def image_size(path: Path) -> tuple[int, int]:
-    """(height, width) of an image file, from its header."""
-    with _open(path) as image:
-        return image.height, image.width
-
-
-def _open(path: Path) -> Image.Image:
-    try:
-        return Image.open(path)
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: the image file is missing") from error
-    except Exception as error:  # UnidentifiedImageError, SyntaxError of a broken header, …
-        raise DataError(unreadable(path, "the image cannot be decoded", error)) from error
 
 
 def _decoded(image: Image.Image, path: Path) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from pointlift.files import read_bytes
 
 RIGID_TOLERANCE = 1e-2
 """Poses of hand-held scans come out of an optimisation and are printed with few digits."""
+_NONZERO = re.compile(rb"[1-9]")
 
 
 def read_matrix(path: Path) -> np.ndarray:
@@ -19,7 +22,7 @@ def read_matrix(path: Path) -> np.ndarray:
     text = read_bytes(path).decode("latin-1").replace(",", " ")
     rows = [line.split() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
     try:
-        table = [[float(word) for word in row] for row in rows]
+        table = [[_number(word) for word in row] for row in rows]
     except ValueError as error:
         raise DataError(f"{path}: the file is not a table of numbers ({error})") from error
     if not table or len({len(row) for row in table}) != 1:
@@ -27,6 +30,11 @@ def read_matrix(path: Path) -> np.ndarray:
             f"{path}: the file is not a matrix: its rows have {sorted({len(row) for row in table})} numbers"
         )
     return np.array(table)
+
+
+def _number(word: str) -> float:
+    """A number as C prints it: Microsoft's runtime has -1.#INF, 1.#QNAN and 1.#IND for what is not finite."""
+    return math.nan if "#" in word else float(word)
 
 
 def read_intrinsics(path: Path) -> np.ndarray:
@@ -57,6 +65,35 @@ def read_pose(path: Path) -> np.ndarray:
     if not path.is_file():
         raise DataError(f"{path}: the pose is missing")
     return rigid(read_matrix(path), str(path))
+
+
+def is_lost(path: Path) -> bool:
+    """Whether a pose file says that tracking was lost: it is empty, not finite, or all zeros; absent is an error."""
+    if not path.is_file():
+        raise DataError(f"{path}: the pose is missing")
+    text = read_bytes(path).lower()
+    if not text.strip():
+        return True
+    # Scans have thousands of them: only what looks like it is taken apart.
+    suspect = any(word in text for word in (b"inf", b"nan", b"#")) or not _NONZERO.search(text)
+    return suspect and lost(read_matrix(path))
+
+
+def lost(values: np.ndarray) -> bool:
+    """Whether the numbers of a pose are what recorders write where tracking was lost: not finite, or all zeros."""
+    return not np.isfinite(values).all() or not values.any()
+
+
+def quaternion_rotation(quaternion: np.ndarray) -> np.ndarray:
+    """Rotation (3, 3) of a quaternion (w, x, y, z), normalised first; NaN for the quaternion 0.
+
+    ``R = (w² - v·v) I + 2 v vᵀ + 2 w [v]×`` with v = (x, y, z), of unit length together with w.
+    """
+    with np.errstate(invalid="ignore"):
+        w, x, y, z = np.asarray(quaternion, dtype=np.float64) / np.linalg.norm(quaternion)
+    v = np.array([x, y, z])
+    cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
+    return (w * w - v @ v) * np.eye(3) + 2.0 * np.outer(v, v) + 2.0 * w * cross
 
 
 def rigid(values: Sequence[float] | np.ndarray, where: str) -> np.ndarray:

@@ -13,8 +13,10 @@ from typing import NamedTuple
 import numpy as np
 
 from pointlift.data import camera
+from pointlift.data.formats import matrices
 from pointlift.data.formats.depth_images import DepthCode
 from pointlift.data.scene import Scene, View
+from pointlift.data.view import check_principal_point
 from pointlift.errors import DataError
 
 FEATURES = ("red", "green", "blue")
@@ -28,11 +30,13 @@ class Rig:
         depth: intrinsics (3, 3) of the depth images.
         color: intrinsics (3, 3) of the colour images; None: they are registered to the depth images, pixel on pixel.
         color_from_depth: rigid transform (4, 4) from the depth camera's frame to the colour camera's.
+        sizes: (height, width) of the depth and of the colour images that these belong to; None: not known.
     """
 
     depth: np.ndarray
     color: np.ndarray | None = None
     color_from_depth: np.ndarray = field(default_factory=lambda: np.eye(4))
+    sizes: tuple[tuple[int, int], tuple[int, int]] | None = None
 
     @property
     def color_intrinsics(self) -> np.ndarray:
@@ -105,13 +109,28 @@ def bilinear(image: np.ndarray, pixels: np.ndarray) -> np.ndarray:
     return upper * (1 - b) + lower * b
 
 
+def read_extrinsics(folder: Path) -> np.ndarray:
+    """Colour from depth (4, 4) by the two files of extrinsics that ScanNet's exporter writes; without one, none."""
+    files = [folder / f"extrinsic_{name}.txt" for name in ("color", "depth")]
+    to_base = [matrices.read_pose(file) if file.is_file() else np.eye(4) for file in files]
+    return np.linalg.inv(to_base[0]) @ to_base[1]
+
+
 def check_sizes(depth: tuple[int, int], color: tuple[int, int], rig: Rig, depth_file: Path, color_file: Path) -> None:
-    """A `DataError` if registered images differ in (height, width)."""
+    """A `DataError` unless images of these (height, width) belong to each other and to the cameras."""
     if depth != color and rig.registered:
         raise DataError(
             f"{depth_file}: the depth image has {depth[1]} x {depth[0]} pixels and the colour image {color_file} has "
             f"{color[1]} x {color[0]}; images of different size need the intrinsics of the colour camera, too"
         )
+    for file, size, known in zip((depth_file, color_file), (depth, color), rig.sizes or (depth, color), strict=True):
+        if size != known:
+            raise DataError(
+                f"{file}: the image has {size[1]} x {size[0]} pixels, and the intrinsics of its recording belong to "
+                f"images of {known[1]} x {known[0]}"
+            )
+    check_principal_point(f"{depth_file}: depth camera", rig.depth, depth)
+    check_principal_point(f"{color_file}: colour camera", rig.color_intrinsics, color)
 
 
 def frame_scene(

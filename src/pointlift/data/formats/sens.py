@@ -26,6 +26,8 @@ from pointlift.files import stand_in
 VERSION = 4
 COLOR = {0: "raw", 1: "png", 2: "jpeg"}
 DEPTH = {0: "raw_ushort", 1: "zlib_ushort", 2: "occi_ushort"}
+MOST_PIXELS = 16_384
+"""Of a side of an image; the header of a damaged stream may promise billions."""
 _AFTER_NAME = struct.Struct("<64f2i4IfQ")
 _FRAME = struct.Struct("<16f4Q")
 
@@ -79,7 +81,8 @@ class SensFile:
     def rig(self) -> Rig:
         """The cameras."""
         header = self.header
-        return Rig(header.depth_intrinsics, header.color_intrinsics, header.color_from_depth)
+        sizes = header.depth_size, header.color_size
+        return Rig(header.depth_intrinsics, header.color_intrinsics, header.color_from_depth, sizes)
 
     @cached_property
     def index(self) -> Index:
@@ -120,13 +123,11 @@ class SensFile:
         data = self._read(int(index.offsets[row] + index.color_bytes[row]), int(index.depth_bytes[row]))
         height, width = self.header.depth_size
         if self.header.depth_code == "zlib_ushort":
-            try:
-                data = zlib.decompress(data)
-            except zlib.error as error:
-                raise DataError(f"{self.path}: the depth of frame {frame} cannot be decompressed ({error})") from error
+            data = self._decompressed(data, 2 * height * width, frame)
         if len(data) != 2 * height * width:
+            count = f"{len(data)}" if len(data) < 2 * height * width else "more"
             raise DataError(
-                f"{self.path}: the depth of frame {frame} has {len(data)} bytes, not {2 * height * width} for "
+                f"{self.path}: the depth of frame {frame} has {count} bytes, not {2 * height * width} for "
                 f"{width} x {height} pixels"
             )
         return np.frombuffer(data, "<u2").reshape(height, width).astype(np.uint16)
@@ -141,12 +142,28 @@ class SensFile:
             image = image.reshape(height, width, 3) if image.size == 3 * height * width else image
         else:
             try:
-                image = np.array(Image.open(io.BytesIO(data)).convert("RGB"))
+                stored = Image.open(io.BytesIO(data))
+                # An image of another size is not decoded: it can be of any size, and is refused below.
+                fits = stored.size == (width, height)
+                image = np.array(stored.convert("RGB")) if fits else np.empty(0, np.uint8)
             except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, zlib.error, …
                 raise DataError(f"{self.path}: the colour of frame {frame} cannot be decoded ({error})") from error
         if image.shape != (height, width, 3):
             raise DataError(f"{self.path}: the colour of frame {frame} is not one of {width} x {height} pixels")
         return image
+
+    def _decompressed(self, data: bytes, expected: int, frame: int) -> bytes:
+        """What a compressed image holds, at most a byte more than it should: a few bytes can expand to gigabytes."""
+        decoder = zlib.decompressobj()
+        try:
+            result = decoder.decompress(data, expected + 1)
+            # At the expected size the checksum at the end may still be unread.
+            rest = decoder.decompress(decoder.unconsumed_tail, 1) if len(result) == expected else b""
+        except zlib.error as error:
+            raise DataError(f"{self.path}: the depth of frame {frame} cannot be decompressed ({error})") from error
+        if len(result) == expected and not rest and not decoder.eof:
+            raise DataError(f"{self.path}: the depth of frame {frame} cannot be decompressed (it is cut off)")
+        return result + rest
 
     def _row(self, frame: int) -> int:
         if frame % self.step or not 0 <= frame < len(self):
@@ -188,8 +205,13 @@ def _read_header(file: BinaryIO, path: Path) -> Header:
             f"{path}: depth has the compression {DEPTH.get(depth, depth)}, which is not read; write it as zlib_ushort "
             "with ScanNet's toolkit, or export the frames"
         )
-    if not scale > 0:
+    if not 0 < scale < np.inf:
         raise DataError(f"{path}: the depth scale must be above 0, not {scale:g}")
+    for what, width, height in (("colour", color_width, color_height), ("depth", depth_width, depth_height)):
+        if not (0 < width <= MOST_PIXELS and 0 < height <= MOST_PIXELS):
+            raise DataError(
+                f"{path}: {what} images of {width} x {height} pixels are none; a side has 1 to {MOST_PIXELS:,}"
+            )
     color_from_depth = _alignment(color_to_base, depth_to_base, str(path))
     return Header(
         name,

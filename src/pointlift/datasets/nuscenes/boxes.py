@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from pointlift.data import camera
-from pointlift.datasets.nuscenes import poses
+from pointlift.data.formats.matrices import quaternion_rotation
 from pointlift.datasets.nuscenes.classes import box_label
 from pointlift.datasets.nuscenes.tables import (
     AnnotationRow,
@@ -71,7 +71,7 @@ class Boxes:
         boxes[:, :3] = camera.transform(frame_from_global, values[:, :3])
         boxes[:, 3:6] = values[:, [8, 7, 9]]
         for box, value in zip(boxes, values, strict=True):
-            forward = frame_from_global[:3, :3] @ poses.rotation_matrix(value[3:7])[:, 0]
+            forward = frame_from_global[:3, :3] @ quaternion_rotation(value[3:7])[:, 0]
             box[6] = np.arctan2(forward[1], forward[0])
         return boxes, self._labels[low:high]
 

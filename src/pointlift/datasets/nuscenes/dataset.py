@@ -17,15 +17,16 @@ from pydantic import Field
 from pointlift.data import camera
 from pointlift.data.dataset import Dataset, LabelKind
 from pointlift.data.scene import Scene, View
+from pointlift.data.view import fitted_intrinsics
 from pointlift.datasets.nuscenes import poses
 from pointlift.datasets.nuscenes.boxes import TABLES as BOX_TABLES
 from pointlift.datasets.nuscenes.boxes import Boxes
+from pointlift.datasets.nuscenes.choice import chosen_scenes
 from pointlift.datasets.nuscenes.classes import BOX_NAMES, CLASSES, learning_map
 from pointlift.datasets.nuscenes.clouds import outside, read_cloud, read_labels
-from pointlift.datasets.nuscenes.folders import count_absent, find_version
+from pointlift.datasets.nuscenes.folders import complete, count_absent, find_version
 from pointlift.datasets.nuscenes.index import LIDAR
-from pointlift.datasets.nuscenes.reading import read_index, scene_names
-from pointlift.datasets.nuscenes.splits import split_scenes
+from pointlift.datasets.nuscenes.reading import read_index
 from pointlift.datasets.nuscenes.tables import CategoryRow, read_table, require
 from pointlift.errors import DataError
 from pointlift.options import DATA_ROOT
@@ -57,6 +58,10 @@ class NuScenes(Dataset):
     Points are in the LiDAR's frame (x right, y forward, z up; metres) at the time of the scan. Every camera has a time
     of its own, at which the vehicle stood elsewhere: `View.camera_from_points` goes through the world's frame. Without
     nuScenes-lidarseg, and in the test set, ``labels=None``.
+
+    Any part of the archives will do: keyframes whose scan, earlier scans or images are not on disk are dropped and
+    counted in ``dropped_frames``, after ``scene_step`` and ``frame_step``, which they do not move. Where images were
+    resized, the intrinsics follow from the size that sample_data.json has.
 
     Args:
         root: the folder that holds ``samples`` and ``v1.0-trainval``; ``~`` is the home folder.
@@ -112,12 +117,15 @@ class NuScenes(Dataset):
         self._folder = self.root / self.version
         if sweeps > 1:
             self.feature_names = ("intensity", "time")
-        names = _chosen(self._folder, split, scenes, scene_step)
+        names = chosen_scenes(self._folder, split, scenes, scene_step)
         if boxes:
             require(self._folder, BOX_TABLES)
         self._has_boxes = boxes
         self._index = read_index(self._folder, names, self.cameras, sweeps=sweeps > 1)
         self._frames = np.arange(len(self._index))[::frame_step]
+        there = complete(self.root, self._index, self._frames, sweeps, f"of split '{split}'")
+        self.dropped_frames: dict[str, int] = {"no sensor files": int((~there).sum())}
+        self._frames = self._frames[there]
         self.labels: frozenset[LabelKind] = frozenset(self._kinds())
 
     @property
@@ -166,8 +174,11 @@ class NuScenes(Dataset):
         for channel, path in zip(self.cameras, self.image_paths(index), strict=True):
             record = tables.slots[channel][frame]
             camera_from_points = poses.inverse(tables.global_from_sensor(record)) @ global_from_points
-            K = tables.intrinsics[tables.records.calibration[record]].copy()
-            views.append(View(channel, K, camera_from_points, path))
+            view = View(channel, tables.intrinsics[tables.records.calibration[record]].copy(), camera_from_points, path)
+            height, width = map(int, tables.records.size[record])
+            if height and width:
+                view.intrinsics = fitted_intrinsics(view.intrinsics, (height, width), view.size, str(path))
+            views.append(view)
         return views
 
     def image_paths(self, index: int) -> list[Path]:
@@ -269,30 +280,3 @@ def _check_cameras(cameras: Sequence[str]) -> None:
             raise DataError(f"nuscenes: there is no camera '{name}'; there are: {', '.join(CAMERAS)}")
     if len(set(cameras)) < len(cameras):
         raise DataError(f"nuscenes: cameras must name each camera once, not {', '.join(cameras)}")
-
-
-def _chosen(folder: Path, split: str, scenes: list[str | int] | None, scene_step: int) -> list[str]:
-    """Names of the scenes to read, in the order of scene.json; steps as SLidR counts them: the first is the n-th."""
-    on_disk = scene_names(folder)
-    allowed = split_scenes(split, folder.name)
-    chosen = [name for name in on_disk if allowed is None or name in allowed]
-    if not chosen:
-        raise DataError(f"{folder / 'scene.json'}: none of the scenes of split '{split}' is there; {_some(on_disk)}")
-    if scenes is not None:
-        if not scenes:
-            raise DataError("nuscenes: scenes is empty; name some, or leave it out")
-        wanted = [name if isinstance(name, str) else f"scene-{name:04d}" for name in scenes]
-        for name in wanted:
-            if name not in chosen:
-                where = "not in this table" if name not in on_disk else f"not in split '{split}'"
-                raise DataError(f"{folder / 'scene.json'}: the scene '{name}' is {where}; {_some(chosen)}")
-        chosen = [name for name in chosen if name in wanted]
-    stepped = chosen[scene_step - 1 :: scene_step]
-    if not stepped:
-        raise DataError(f"nuscenes: scene_step {scene_step} leaves none of the {len(chosen)} scenes of split '{split}'")
-    return stepped
-
-
-def _some(names: list[str]) -> str:
-    shown = ", ".join(names[:5])
-    return f"there are: {shown}" if len(names) <= 5 else f"there are {len(names)}, such as {shown}"

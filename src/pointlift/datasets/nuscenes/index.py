@@ -13,12 +13,14 @@ LIDAR = "LIDAR_TOP"
 
 
 class Records(NamedTuple):
-    """Files of sensors: relative path (R,) bytes, time (R,) µs, row of the pose and of the calibration (R,)."""
+    """Files of sensors: relative path (R,) bytes, time (R,) µs, row of the pose and of the calibration (R,), and the
+    (height, width) that images were recorded with (R, 2), 0 where it is not said."""
 
     filename: np.ndarray
     timestamp: np.ndarray
     pose: np.ndarray
     calibration: np.ndarray
+    size: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)

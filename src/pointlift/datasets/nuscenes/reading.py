@@ -28,6 +28,7 @@ from pointlift.datasets.nuscenes.tables import (
     vector,
 )
 from pointlift.errors import DataError
+from pointlift.files import require_inside
 
 _TOKEN = attrgetter("token")
 
@@ -48,15 +49,19 @@ class _Frames:
 class _Rows:
     """Rows of sample_data.json that are kept, by column; the poses by their token until ego_pose.json is read."""
 
+    path: Path
     filename: list[bytes] = field(default_factory=list)
     timestamp: list[int] = field(default_factory=list)
     pose: list[int] = field(default_factory=list)
     calibration: list[int] = field(default_factory=list)
+    size: list[tuple[int, int]] = field(default_factory=list)
     pose_tokens: dict[str, int] = field(default_factory=dict)
 
     def add(self, row: DataRow, calibration: int) -> int:
-        token = text(row.ego_pose_token)
-        self.filename.append(text(row.filename).encode())
+        token, name = text(row.ego_pose_token), text(row.filename)
+        require_inside(name, self.path)
+        self.filename.append(name.encode())
+        self.size.append((row.height, row.width))
         self.timestamp.append(row.timestamp)
         self.pose.append(self.pose_tokens.setdefault(token, len(self.pose_tokens)))
         self.calibration.append(calibration)
@@ -67,6 +72,7 @@ class _Rows:
             np.array(self.timestamp, np.int64),
             np.array(self.pose, np.int32),
             np.array(self.calibration, np.int32),
+            np.array(self.size, np.int32).reshape(-1, 2),
         )
         return Records(np.array(self.filename, dtype=bytes), *numbers)
 
@@ -166,7 +172,7 @@ def _read_data(
     label_of = _label_files(folder)
     labels = [b""] * len(frames.tokens)
     slots = {channel: np.full(len(frames.tokens), -1, dtype=np.int32) for channel in channels}
-    rows, scans = _Rows(), []
+    rows, scans = _Rows(path), []
     for part in stream_table(folder, "sample_data", DataRow, true=None if sweeps else "is_key_frame"):
         with decoding(path):
             for row in part:
@@ -207,7 +213,11 @@ def _label_files(folder: Path) -> dict[str, bytes]:
     """Relative path of the lidarseg file of every scan; empty if nuScenes-lidarseg is not there, and in v1.0-test."""
     if folder.name == "v1.0-test" or not (folder / "lidarseg.json").is_file():
         return {}
-    return {row.sample_data_token: row.filename.encode() for row in read_table(folder, "lidarseg", LidarsegRow)}
+    rows = read_table(folder, "lidarseg", LidarsegRow)
+    for row in rows:
+        if row.filename:  # an empty one is said where it is needed
+            require_inside(row.filename, folder / "lidarseg.json")
+    return {row.sample_data_token: row.filename.encode() for row in rows}
 
 
 def _unlabelled(folder: Path, token: str) -> DataError:

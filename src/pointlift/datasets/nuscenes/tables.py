@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 from msgspec import Raw
@@ -20,6 +20,8 @@ from pointlift.files import read_bytes, stand_in
 
 CHUNK = 1 << 20
 
+Microseconds = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+Pixels = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 Vector = tuple[float, float, float]
 Quaternion = tuple[float, float, float, float]
 
@@ -39,7 +41,7 @@ class SampleRow(msgspec.Struct, gc=False):
     """sample.json: one keyframe."""
 
     token: str
-    timestamp: int
+    timestamp: Microseconds
     scene_token: str
 
 
@@ -64,12 +66,14 @@ class DataRow(msgspec.Struct, gc=False):
     """sample_data.json: one file of one sensor."""
 
     is_key_frame: bool
-    timestamp: int
+    timestamp: Microseconds
     token: Raw
     sample_token: Raw
     ego_pose_token: Raw
     calibrated_sensor_token: Raw
     filename: Raw
+    height: Pixels = 0
+    width: Pixels = 0
 
 
 class PoseRow(msgspec.Struct, gc=False):

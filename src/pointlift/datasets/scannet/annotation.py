@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, NamedTuple, TypeVar
 
+import msgspec
 import numpy as np
 
 from pointlift.datasets.scannet.classes import BOX_IDS, LabelTable, lookup
@@ -14,6 +14,8 @@ from pointlift.files import read_bytes
 
 SMALLEST = 1e-3
 """Metres; a box around a flat object is made this thick."""
+
+Content = TypeVar("Content")
 
 
 class Objects(NamedTuple):
@@ -32,20 +34,39 @@ def find_aggregation(folder: Path) -> Path | None:
     return None
 
 
+Number = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+
+
+class _Group(msgspec.Struct):
+    """One object: what annotators called it, and its segments."""
+
+    label: str
+    segments: list[Number]
+
+
+class _Segments(msgspec.Struct):
+    """``ID_vh_clean_2.0.010000.segs.json``: the segment of every vertex."""
+
+    segIndices: list[Number]  # noqa: N815 - the file's own name
+
+
+class _Aggregation(msgspec.Struct):
+    """``ID.aggregation.json``."""
+
+    segGroups: list[_Group]  # noqa: N815 - the file's own name
+
+
 def read_objects(aggregation: Path, vertices: int) -> Objects:
     """Objects are lists of segments, and segments are in ``ID_vh_clean_2.0.010000.segs.json``, one per vertex."""
     segments_file = aggregation.parent / f"{aggregation.parent.name}_vh_clean_2.0.010000.segs.json"
-    segments = np.asarray(_field(segments_file, "segIndices"))
-    if segments.shape != (vertices,) or segments.dtype.kind != "i":
+    segments = np.array(_read(segments_file, _Segments).segIndices, dtype=np.int64)
+    if segments.shape != (vertices,):
         raise DataError(f"{segments_file}: there are {segments.size} segment numbers for {vertices} vertices")
     object_of: dict[int, int] = {}
     categories = []
-    for number, group in enumerate(_field(aggregation, "segGroups"), start=1):
-        try:
-            categories.append(str(group["label"]))
-            object_of.update(dict.fromkeys(map(int, group["segments"]), number))
-        except (KeyError, TypeError, ValueError) as error:
-            raise DataError(f"{aggregation}: group {number - 1} has no label or no list of segments") from error
+    for number, group in enumerate(_read(aggregation, _Aggregation).segGroups, start=1):
+        categories.append(group.label)
+        object_of.update(dict.fromkeys(group.segments, number))
     names, inverse = np.unique(segments, return_inverse=True)
     numbers = np.array([object_of.get(int(name), 0) for name in names], dtype=np.int64)
     return Objects(numbers[inverse.reshape(-1)], categories)
@@ -75,12 +96,10 @@ def boxes(points: np.ndarray, objects: Objects, table: LabelTable) -> tuple[np.n
     return np.array(found, dtype=np.float64).reshape(-1, 7), np.array(labels, dtype=np.int64)
 
 
-def _field(path: Path, key: str) -> Any:
+def _read(path: Path, content: type[Content]) -> Content:
     try:
-        content = json.loads(read_bytes(path))
-    except ValueError as error:
+        return msgspec.json.decode(read_bytes(path), type=content)
+    except msgspec.ValidationError as error:
+        raise DataError(f"{path}: the file is not as ScanNet's annotation has it: {error}") from error
+    except (msgspec.DecodeError, RecursionError) as error:
         raise DataError(f"{path}: the file is not JSON ({error})") from error
-    value = content.get(key) if isinstance(content, dict) else None
-    if not isinstance(value, list):
-        raise DataError(f"{path}: there is no list '{key}'")
-    return value

@@ -87,10 +87,22 @@ def read_table(path: Path) -> LabelTable:
     for column in ("raw_category", "id", "nyu40id"):
         if column not in (reader.fieldnames or ()):
             raise DataError(f"{path}: the table has no column '{column}'; it has: {', '.join(reader.fieldnames or ())}")
-    for number, row in enumerate(reader, start=2):
-        try:
-            ids.setdefault(row["raw_category"], int(row["id"]))
-            nyu40.setdefault(row["raw_category"], int(row["nyu40id"] or 0))
-        except (TypeError, ValueError) as error:
-            raise DataError(f"{path}: line {number} has no whole numbers as id and nyu40id") from error
+    try:
+        for number, row in enumerate(reader, start=2):
+            identity, nyu = (_whole(row[column] or "") for column in ("id", "nyu40id"))
+            empty = row["nyu40id"] is not None and not row["nyu40id"].strip()  # of categories that NYU does not have
+            if identity is None or (nyu is None and not empty):
+                raise DataError(f"{path}: line {number} has no whole numbers as id and nyu40id")
+            if nyu is not None and nyu > len(NYU40.split()):
+                raise DataError(f"{path}: line {number} has the nyu40id {nyu}, which is not one of 0 to 40")
+            ids.setdefault(row["raw_category"], identity)
+            nyu40.setdefault(row["raw_category"], nyu or 0)
+    except csv.Error as error:
+        raise DataError(f"{path}: the file is not a table of columns with tabs between them ({error})") from error
     return LabelTable(ids, nyu40)
+
+
+def _whole(word: str) -> int | None:
+    """A whole number from 0 on of few digits; None for all else, as -3 would count from the end of what it indexes."""
+    word = word.strip()
+    return int(word) if word.isascii() and word.isdigit() and len(word) < 10 else None

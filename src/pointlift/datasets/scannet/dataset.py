@@ -22,7 +22,7 @@ from pointlift.data.formats import rgbd
 from pointlift.data.formats.depth_images import DepthCode
 from pointlift.data.normals import normal_columns
 from pointlift.data.scene import Scene, View
-from pointlift.datasets.scannet import annotation, classes, mesh
+from pointlift.datasets.scannet import annotation, classes, info, mesh
 from pointlift.datasets.scannet.frames import Frames, open_frames, usable
 from pointlift.datasets.scannet.splits import SPLITS
 from pointlift.errors import DataError
@@ -232,7 +232,7 @@ class ScanNet(Dataset):
         return views
 
     def _upright(self, scan: Path) -> np.ndarray:
-        return mesh.axis_alignment(scan) if self._align else np.eye(4)
+        return info.axis_alignment(scan) if self._align else np.eye(4)
 
     @cached_property
     def _table(self) -> classes.LabelTable:

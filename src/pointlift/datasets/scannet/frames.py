@@ -10,11 +10,13 @@ import numpy as np
 
 from pointlift.data.formats import rgbd
 from pointlift.data.formats.depth_images import DepthCode, read_depth
-from pointlift.data.formats.matrices import read_intrinsics, read_pose
+from pointlift.data.formats.images import COLOR_SUFFIXES, image_size
+from pointlift.data.formats.matrices import is_lost, lost, read_intrinsics, read_pose
 from pointlift.data.formats.sens import SensFile
 from pointlift.data.scene import View
+from pointlift.data.view import fitted_intrinsics
+from pointlift.datasets.scannet.info import stated_size
 from pointlift.errors import DataError
-from pointlift.files import read_bytes
 
 DEPTH_SCALE = 1000.0
 SMALL = 4096
@@ -59,35 +61,42 @@ class Frames(Protocol):
 
 
 class Exported:
-    """Frames in ``color/N.jpg``, ``depth/N.png``, ``pose/N.txt`` and ``intrinsic/*.txt`` of a scan's folder."""
+    """Frames in ``color/N.jpg``, ``depth/N.png``, ``pose/N.txt`` and ``intrinsic/*.txt`` of a scan's folder.
+
+    Numbers may have leading zeros, and not the same in all three. Where images were resized and ``ID.txt`` says from
+    which size, the intrinsics follow.
+    """
 
     scale = DEPTH_SCALE
 
     def __init__(self, folder: Path, step: int) -> None:
         self._folder = folder
         self._depth = _numbered(folder / "depth", (".png",), step)
-        self._color = _numbered(folder / "color", (".jpg", ".png"), step)
+        self._color = _numbered(folder / "color", COLOR_SUFFIXES, step)
+        self._poses = _numbered(folder / "pose", (".txt",), step)
         self.numbers = sorted(self._depth)
         for number in self.numbers:
             if number not in self._color:
                 raise DataError(f"{folder / 'color'}: frame {number} has a depth image but no colour image")
         if not self.numbers:
             raise DataError(f"{folder / 'depth'}: there is no depth image whose number is a multiple of {step}")
-        matrices = folder / "intrinsic"
-        to_base = [_optional_pose(matrices / f"extrinsic_{name}.txt") for name in ("color", "depth")]
-        self.rig = rgbd.Rig(
-            read_intrinsics(matrices / "intrinsic_depth.txt"),
-            read_intrinsics(matrices / "intrinsic_color.txt"),
-            np.linalg.inv(to_base[0]) @ to_base[1],
-        )
+        self.rig = self._read_rig()
+
+    def _read_rig(self) -> rgbd.Rig:
+        first = self.files(self.numbers[0])
+        sizes = image_size(first[0]), image_size(first[1])
+        Ks = []
+        for camera, size, image in zip(("depth", "color"), sizes, first, strict=True):
+            path = _intrinsics_file(self._folder, camera)
+            stated = stated_size(self._folder, camera) or size
+            Ks.append(fitted_intrinsics(read_intrinsics(path), stated, size, str(image)))
+        rig = rgbd.Rig(Ks[0], Ks[1], rgbd.read_extrinsics(path.parent), sizes)
+        rgbd.check_sizes(*sizes, rig, *first)
+        return rig
 
     def tracked(self, number: int) -> bool:
         """Whether the frame has a pose; where tracking was lost, it is -inf."""
-        path = self._pose(number)
-        if not path.is_file():
-            raise DataError(f"{path}: the pose is missing")
-        text = read_bytes(path).lower()
-        return b"inf" not in text and b"nan" not in text
+        return not is_lost(self._pose(number))
 
     def may_be_empty(self, number: int) -> bool:
         """Whether the depth image is so small a file that it may hold nothing."""
@@ -114,7 +123,7 @@ class Exported:
         return self._folder / "depth" / self._depth[number], self._folder / "color" / self._color[number]
 
     def _pose(self, number: int) -> Path:
-        return self._folder / "pose" / f"{Path(self._depth[number]).stem}.txt"
+        return self._folder / "pose" / self._poses.get(number, f"{Path(self._depth[number]).stem}.txt")
 
 
 class Streamed:
@@ -127,7 +136,7 @@ class Streamed:
 
     def tracked(self, number: int) -> bool:
         """Whether the frame has a pose; where tracking was lost, it is -inf."""
-        return bool(np.isfinite(self._file.stored_pose(number)).all())
+        return not lost(self._file.stored_pose(number))
 
     def may_be_empty(self, number: int) -> bool:
         """Whether the depth image has so few bytes that it may hold nothing."""
@@ -183,17 +192,23 @@ def usable(frames: Frames, code: DepthCode, dropped: dict[str, int]) -> list[int
 
 
 def _numbered(folder: Path, suffixes: tuple[str, ...], step: int) -> dict[int, str]:
-    """Names of the files ``N.png`` by N."""
+    """Names of the files ``N.png`` by N; leading zeros and capitals do not matter."""
     if not folder.is_dir():
         raise DataError(f"{folder}: the folder is missing")
-    found = {}
+    found: dict[int, str] = {}
     with os.scandir(folder) as entries:
         for entry in entries:
             stem, suffix = os.path.splitext(entry.name)
-            if suffix in suffixes and stem.isdigit() and int(stem) % step == 0:
-                found[int(stem)] = entry.name
+            if suffix.lower() in suffixes and stem.isdecimal() and len(stem) < 19 and int(stem) % step == 0:
+                first = found.setdefault(int(stem), entry.name)
+                if first != entry.name:
+                    names = " and ".join(sorted((first, entry.name)))
+                    raise DataError(f"{folder}: {names} are both of frame {int(stem)}; only one of them may be there")
     return found
 
 
-def _optional_pose(path: Path) -> np.ndarray:
-    return read_pose(path) if path.is_file() else np.eye(4)
+def _intrinsics_file(folder: Path, camera: str) -> Path:
+    """The intrinsics as the exporter writes them, or as the download of every 25th frame has them."""
+    names = [f"{name}_{camera}.txt" for name in ("intrinsic", "intrinsics")]
+    places = [folder / where / name for where in ("intrinsic", "intrinsics", ".") for name in names]
+    return next((path for path in places if path.is_file()), places[0])

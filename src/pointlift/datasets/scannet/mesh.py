@@ -1,4 +1,4 @@
-"""The mesh of a scan: its vertices with colour, normals and labels, and the transform that turns it upright."""
+"""The mesh of a scan: its vertices with colour, normals and labels."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from pointlift.data.formats.matrices import rigid
 from pointlift.data.formats.ply import parse_ply, parse_ply_faces
 from pointlift.data.formats.rgbd import FEATURES
 from pointlift.errors import DataError
@@ -50,17 +49,3 @@ def read_labels(path: Path, vertices: int) -> np.ndarray:
     if len(columns["label"]) != vertices:
         raise DataError(f"{path}: there are labels of {len(columns['label'])} vertices, the mesh has {vertices}")
     return columns["label"].astype(np.int64)
-
-
-def axis_alignment(folder: Path) -> np.ndarray:
-    """Upright room from mesh (4, 4): the ``axisAlignment`` of ``ID.txt``; the identity where there is none."""
-    path = folder / f"{folder.name}.txt"
-    if path.is_file():
-        for line in read_bytes(path).decode("latin-1").splitlines():
-            key, _, value = line.partition("=")
-            if key.strip() == "axisAlignment":
-                try:
-                    return rigid([float(word) for word in value.split()], f"{path}: axisAlignment")
-                except ValueError as error:
-                    raise DataError(f"{path}: axisAlignment is not a row of numbers") from error
-    return np.eye(4)
