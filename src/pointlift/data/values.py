@@ -23,7 +23,7 @@ FARTHEST = 1e5
 WIDEST = 1e3
 """Metres of the typical distance of a point from the middle of its scan; no sensor's scan is as wide."""
 _ROUNDING = 1e-4
-_ENOUGH = 500  # points of which nearly none has a neighbour within a metre or so are not a scan in metres
+_ENOUGH = 2000  # points of which nearly none has a neighbour within a metre or so are not a scan in metres
 _ALONE = 0.9
 
 

@@ -138,7 +138,9 @@ def _ascii(ply: Ply, element: Element, rows: list[bytes]) -> Entries:
                 f"{ply.path}: row {number} of '{element.name}' is not as the header says: {text}"
             ) from error
     for one in element.properties:
-        found[one.name] = fitted(np.array(found[one.name], np.float64), one.kind, one.name, ply.path)  # type: ignore[assignment]
+        values = np.array(found[one.name], np.float64)
+        each = "row" if one.length is None else "value"
+        found[one.name] = fitted(values, one.kind, one.name, ply.path, each).tolist()
     return _entries(element, found, lengths)
 
 

@@ -29,10 +29,11 @@ def ascii_table(rows: Sequence[bytes], count: int, columns: int, path: Path) -> 
     return table
 
 
-def fitted(values: np.ndarray, kind: np.dtype | str, name: str, path: Path) -> np.ndarray:
+def fitted(values: np.ndarray, kind: np.dtype | str, name: str, path: Path, each: str = "row") -> np.ndarray:
     """Numbers (N,) or (N, K) as the type that the file gives them; a `DataError` names the first that does not fit it.
 
-    An integer must be whole and within the range of its type; a float must not become infinite.
+    An integer must be whole and within the range of its type; a float must not become infinite. ``each`` is what the
+    message calls one of ``values``.
     """
     kind = np.dtype(kind)
     if kind.kind == "f":
@@ -49,5 +50,5 @@ def fitted(values: np.ndarray, kind: np.dtype | str, name: str, path: Path) -> n
     if wrong.any():
         row = int(np.flatnonzero(wrong.reshape(len(values), -1).any(axis=1))[0])
         value = values[wrong].flat[0]
-        raise DataError(f"{path}: row {row}: '{name}' is {value:g}, which does not fit its type {kind.name}")
+        raise DataError(f"{path}: {each} {row}: '{name}' is {value:g}, which does not fit its type {kind.name}")
     return found
