@@ -212,14 +212,15 @@ def _stored(file: Any, path: Path, key: str) -> Any:
     import h5py  # `open_hdf5` has found it
 
     try:
-        found = file.get(key)
-    except (KeyError, OSError, RuntimeError) as error:
+        found, keys = file.get(key), ", ".join(sorted(file))
+        numbers_of = isinstance(found, h5py.Dataset) and found.shape is not None and found.dtype.kind in "fiu"
+        size = math.prod(found.shape) * found.dtype.itemsize if numbers_of else 0
+    except Exception as error:  # h5py raises RuntimeError, KeyError, TypeError, … of what is damaged
         raise DataError(f"{path}: '{key}' is damaged ({error})") from error
     if found is None:
-        raise DataError(f"{path}: the key '{key}' is missing; keys are: {', '.join(sorted(file)) or 'none'}")
-    if not isinstance(found, h5py.Dataset) or found.shape is None or found.dtype.kind not in "fiu":
+        raise DataError(f"{path}: the key '{key}' is missing; keys are: {keys or 'none'}")
+    if not numbers_of:
         raise DataError(f"{path}: '{key}' must be an array of numbers")
-    size = math.prod(found.shape) * found.dtype.itemsize
     if size > _EXPANSION * path.stat().st_size:
         raise DataError(f"{path}: '{key}' declares {size:,} bytes, more than the file can hold")
     return found
