@@ -62,19 +62,20 @@ def feature_column(
     )
 
 
+@np.errstate(invalid="ignore")  # the bits of some NaN raise a flag when they are copied
 def as_feature(column: np.ndarray, name: str, intensity_scale: float | None, path: Path) -> np.ndarray:
     """One feature (N,) float32 as the student knows it, NaN and infinity kept."""
-    integer = column.dtype.kind in "iu"
     if name == "intensity" and intensity_scale is not None:
         column = column.astype(np.float64) / intensity_scale
-    elif name in _SHIFTS and integer:
-        wide = column.dtype == np.uint16 and column.max(initial=0) > 255
-        column = column / (65535.0 if wide else 255.0)
     elif name == "intensity" and column.dtype == np.uint8:
         column = column / 255.0
+    elif name in _SHIFTS and column.dtype.kind in "iu":
+        wide = column.dtype == np.uint16 and column.max(initial=0) > 255
+        column = column / (65535.0 if wide else 255.0)
     return fitted(column, "f4", name, path)
 
 
+@np.errstate(invalid="ignore")
 def _unpacked(values: np.ndarray, shift: int, name: str, path: Path) -> np.ndarray:
     """One channel (N,) of colours 0xAARRGGBB, uint8; NaN where a float is no colour.
 
