@@ -268,6 +268,9 @@ def predict(
     template: Annotated[list[str] | None, typer.Option(help="Sentence around each prompt, {} its place.")] = None,
     intensity_scale: Annotated[float | None, typer.Option(help="Your intensity is divided by this.")] = None,
     teacher: Teacher = None,
+    field: Annotated[
+        list[str] | None, typer.Option(help="What your file calls a feature, such as intensity=i.")
+    ] = None,
     scores: Annotated[bool, typer.Option("--scores", help="Also the cosine of each point with each prompt.")] = False,
     out: Annotated[Path | None, typer.Option(help="Folder for the results; by default predictions.")] = None,
     cpu: Cpu = False,
@@ -289,6 +292,7 @@ def predict(
         scores=scores,
         intensity_scale=intensity_scale,
         teacher=teacher,
+        fields=prediction.field_map(field or []),
         cpu=cpu,
     )
     if as_json:

@@ -17,6 +17,7 @@ from pointlift import losses
 from pointlift import recipe as recipes
 from pointlift.data.dataset import Dataset
 from pointlift.data.opening import open_dataset
+from pointlift.data.values import first_doubts
 from pointlift.errors import CheckpointError
 from pointlift.files import write_atomically
 from pointlift.options import option_values
@@ -175,6 +176,8 @@ def train(
         "teacher": teacher.known_as(_learned_from(folder)),
         "scenes": hashlib.sha256("\n".join(scenes.ids).encode()).hexdigest()[:16],
     }
+    for said in first_doubts(scenes, scenes.feature_names):
+        _log.warning("%s: %s", scenes.name, said)
     method = parts.method(student)
     for report in (student.loaded, _counted(method)):
         if report:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +15,7 @@ from pydantic import BaseModel
 from pointlift import recipe as recipes
 from pointlift.data.dataset import Dataset
 from pointlift.data.opening import open_dataset
+from pointlift.data.values import first_doubts
 from pointlift.errors import CheckpointError, DataError, RecipeError
 from pointlift.evaluation.base import Trial, require, require_run
 from pointlift.evaluation.naming import result_name
@@ -30,6 +32,8 @@ from pointlift.teachers.base import Teacher
 from pointlift.teachers.pixels import PixelFeatures
 from pointlift.train import checkpoint
 from pointlift.train.method import Method
+
+_log = logging.getLogger(__name__)
 
 
 class OpenedTeacher:
@@ -189,6 +193,8 @@ def evaluate(
     require(trial, protocol)
     for scenes in {id(scenes): scenes for scenes in (trial.labelled, trial.test)}.values():
         scenes.prepare(progress)
+        for said in first_doubts(scenes, scenes.feature_names):
+            _log.warning("%s: %s", scenes.name, said)
     result: Result = PROTOCOLS.build(protocol, trial, **given)
     result.run = {
         "recipe": run.recipe.name,

@@ -8,7 +8,7 @@ import torch
 import yaml
 
 from pointlift import recipe as recipes
-from pointlift.commands.predict import pca_colors, predict, prompt_colors, tables
+from pointlift.commands.predict import field_map, pca_colors, predict, prompt_colors, tables
 from pointlift.data.formats.ply import parse_ply, write_ply
 from pointlift.errors import CheckpointError, DataError, PointliftError, RecipeError
 from pointlift.registry import TEACHERS, Part
@@ -269,3 +269,49 @@ def test_prompt_colours_are_those_of_the_classes_and_distinct() -> None:
     distances = np.linalg.norm(colors[:, None].astype(float) - colors[None], axis=2)
     assert distances[~np.eye(len(colors), dtype=bool)].min() > 30
     assert np.array_equal(prompt_colors(["a", "b"]), prompt_colors(["c", "d"]))
+
+
+def test_points_without_a_return_are_left_out_and_said(
+    make_run: Callable[..., Path], scan: Path, tmp_path: Path
+) -> None:
+    run = make_run()
+    values = points_of(scan)
+    values[::7, :3] = np.nan
+    kept = np.arange(300) % 7 != 0
+    (tmp_path / "holes.bin").write_bytes(values.tobytes())
+    result = predict(run, tmp_path / "holes.bin", prompts=NAMES, out=tmp_path / "out", cpu=True)
+    assert (result["points"], result["dropped"]) == (kept.sum(), 300 - kept.sum())
+    assert np.load(result["files"]["rows"]).tolist() == np.flatnonzero(kept).tolist()
+    assert len(np.load(result["files"]["labels"])) == kept.sum()
+    assert len(parse_ply(Path(result["files"]["cloud"]).read_bytes(), Path("a.ply"))["x"]) == kept.sum()
+    assert "43 points without a return (NaN) are left out" in str(tables(result))
+
+
+def test_a_field_map_is_given_as_texts(make_run: Callable[..., Path], scan: Path, tmp_path: Path) -> None:
+    assert field_map(["intensity=i", "x=y=z"]) == {"intensity": "i", "x": "y=z"}
+    for wrong in (["intensity"], ["=i"], ["intensity="], ["x=a", "x=b"]):
+        with pytest.raises(RecipeError, match="should be FEATURE=NAME, each feature once, such as intensity=i"):
+            field_map(wrong)
+    run = make_run()
+    np.save(tmp_path / "a.npy", points_of(scan)[:, [3, 0, 1, 2]])
+    fields = {"intensity": "x", "x": "y", "y": "z", "z": "3"}
+    found = predict(run, tmp_path / "a.npy", out=tmp_path / "a", fields=fields, cpu=True)
+    expected = predict(run, scan, out=tmp_path / "b", cpu=True)
+    features = [np.load(one["files"]["features"]) for one in (found, expected)]
+    np.testing.assert_array_equal(*features)
+
+
+def test_a_scan_is_read_on_the_scale_of_training(make_run: Callable[..., Path], scan: Path, tmp_path: Path) -> None:
+    run = make_run()
+    expected = predict(run, scan, out=tmp_path / "a", cpu=True)
+    values = points_of(scan)
+    values[:, 3] *= 255
+    (tmp_path / "bytes.bin").write_bytes(values.tobytes())
+    with pytest.raises(DataError, match="such as intensity_scale=255 if it has 8 bits"):
+        predict(run, tmp_path / "bytes.bin", out=tmp_path / "b", cpu=True)
+    recipe = yaml.safe_load((run / "recipe.yaml").read_text())
+    recipe["data"]["intensity_scale"] = 255
+    (run / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    found = predict(run, tmp_path / "bytes.bin", out=tmp_path / "b", cpu=True)
+    features = [np.load(one["files"]["features"]) for one in (found, expected)]
+    np.testing.assert_allclose(*features, atol=1e-4)

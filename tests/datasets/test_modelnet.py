@@ -197,3 +197,17 @@ def test_degenerate_meshes_are_said_with_their_file(tmp_path, mesh, message):
     (tmp_path / "bed" / "train" / "bed_0001.off").write_text(mesh)
     with pytest.raises(DataError, match=rf"bed_0001\.off: {message}"):
         ModelNet40(root=tmp_path)[0]
+
+
+@pytest.mark.parametrize(
+    ("head", "more"), [("OFF", ""), ("COFF", " 255 0 0 255"), ("NOFF", " 0 0 1"), ("OFF", " 0.5 0.5 0.5")]
+)
+def test_meshes_with_more_at_their_vertices_and_names_in_upper_case(tmp_path, head, more):
+    folder = tmp_path / "bathtub" / "test"
+    folder.mkdir(parents=True)
+    (tmp_path / "bathtub" / "train").mkdir()
+    corners = "".join(f"{place}{more}\n" for place in ("0 0 0", "1 0 0", "1 1 0", "0 1 0"))
+    (folder / "bathtub_0001.OFF").write_text(f"{head}\n4 2 0\n{corners}3 0 1 2\n3 0 2 3\n")
+    data = ModelNet10(root=tmp_path, split="test", points=16)
+    assert data.ids == ["bathtub_0001"]
+    assert data[0].points[:, 2].tolist() == [0] * 16

@@ -323,7 +323,7 @@ def test_broken_tables_and_meshes(copy):
     mesh = copy / "scans" / TRAIN / f"{TRAIN}_vh_clean_2.ply"
     mesh.write_bytes(mesh.read_bytes()[:-10])
     assert len(opened(copy, kind="scenes")[0]) == 24  # faces are read for normals only
-    with pytest.raises(DataError, match=r"the file is truncated in its 12 faces, or not all of them are triangles"):
+    with pytest.raises(DataError, match=r"the file is truncated: its header promises 12 of 'face'"):
         opened(copy, kind="scenes", normals=True)[0]
     relabelled(copy, 1)
     shutil.copy(mesh.with_name(f"{TRAIN}_vh_clean_2.labels.ply"), mesh)
@@ -488,10 +488,13 @@ def test_faces_of_ascii_and_binary_files(root):
     ("old", "new", "message"),
     [
         ("3 0 2 3", "3 0 2 4", "a face names vertex 4, the mesh has 4 vertices"),
-        ("3 0 2 3", "2 0 2 3", "face 1 is not a triangle"),
+        ("3 0 2 3", "2 0 2", "face 1 is not a triangle"),
+        ("3 0 2 3", "4 0 2 3 1", "face 1 is not a triangle"),
+        ("3 0 2 3", "2 0 2 3", "row 1 of 'face' is not as the header says: 2 0 2 3"),
+        ("3 0 2 3", "3 0 1.9 3", "value 4: 'vertex_indices' is 1.9, which does not fit its type int32"),
         ("element face 2", "element face 0", "the mesh has no faces"),
         ("element face 2", "element edge 2", "the mesh has no faces"),
-        ("vertex_indices\n", "vertex_indices\nproperty uchar flags\n", "each face must have one property, the list"),
+        ("vertex_indices\n", "corners\nproperty list uchar int more\n", "each face must have one list of its vertices"),
     ],
 )
 def test_bad_faces(old, new, message):

@@ -417,3 +417,69 @@ def test_options_out_of_bounds_are_named(street: Path, option: str, value: objec
 
 def test_recipes_may_give_sequences_as_numbers(street: Path) -> None:
     assert DATASETS.build("semantickitti", root=street, sequences=[0]).ids == opened(street, sequences=["00"]).ids
+
+
+# ---- ordinary habits of other logs
+
+
+def renamed(folder: Path, suffix: str) -> None:
+    for file in folder.iterdir():
+        if suffix.lower() in (".jpg", ".jpeg", ".webp"):
+            Image.open(file).save(file.with_suffix(suffix), format="WEBP" if suffix.lower() == ".webp" else "JPEG")
+            file.unlink()
+        else:
+            file.rename(file.with_suffix(suffix))
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".JPG", ".Jpeg", ".PNG", ".webp"])
+def test_images_of_any_ordinary_kind(root: Path, suffix: str) -> None:
+    renamed(root / "sequences/00/image_2", suffix)
+    data = opened(root, sequences=["00"])
+    assert [path.suffix for index in range(3) for path in data.image_paths(index)] == [suffix] * 3
+    assert len(data[0].pairs().point_index) > 0
+    assert data[0].views[0].image.ndim == 3
+
+
+def test_upper_case_everywhere_and_the_kind_without_loss_first(root: Path) -> None:
+    before = opened(root)
+    images = root / "sequences/00/image_2"
+    Image.open(images / "000000.png").save(images / "000000.jpg")
+    for folder, suffix in (("velodyne", ".BIN"), ("labels", ".LABEL")):
+        renamed(root / "sequences/00" / folder, suffix)
+    data = opened(root)
+    assert data.ids == before.ids
+    assert data.image_paths(0) == [images / "000000.png"]
+    assert data[0].labels is not None
+
+
+def test_images_that_cannot_belong_are_said_and_not_passed_over(root: Path) -> None:
+    images = root / "sequences/00/image_2"
+    for file in sorted(images.iterdir()):
+        file.rename(images / f"left_{file.name}")
+    with pytest.raises(
+        DataError, match=r"image_2: none of the 3 images is named as a scan is; 000000.bin belongs to 0"
+    ):
+        opened(root)
+    renamed(images, ".heic")
+    with pytest.raises(
+        DataError, match=r"left_000000.heic: this is no image of a kind that is read, which end in .png"
+    ):
+        opened(root)
+
+
+def with_intensity(root: Path, factor: float) -> None:
+    for file in (root / "sequences/00/velodyne").iterdir():
+        rows = np.fromfile(file, "<f4").reshape(-1, 4)
+        rows[:, 3] *= factor
+        rows.tofile(file)
+
+
+@pytest.mark.parametrize("scale", [255, 100, 65535])
+def test_intensity_of_another_scale_is_refused_or_given(root: Path, scale: float) -> None:
+    right = opened(root, sequences=["00"])[0]
+    with_intensity(root, scale)
+    with pytest.raises(DataError, match=r"000000\.bin: intensity must lie in \[0, 1\].*such as intensity_scale=255"):
+        opened(root)[0]
+    scene = opened(root, sequences=["00"], intensity_scale=scale)[0]
+    np.testing.assert_allclose(scene.features, right.features, atol=1e-6)
+    np.testing.assert_array_equal(scene.points, right.points)

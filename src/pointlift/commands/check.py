@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 
 from pointlift.data.dataset import Dataset
+from pointlift.data.normals import NORMALS
 from pointlift.data.scene import Pairs, Scene
+from pointlift.data.values import UNIT_FEATURES, doubts
 from pointlift.errors import DataError
 from pointlift.progress import Progress
 from pointlift.report.pictures import overlay
@@ -162,10 +164,10 @@ class _Summary:
                 f"{', '.join(names)}"
             )
         for name, low, high in zip(names, self.lows[-1][3:], self.highs[-1][3:], strict=True):
-            if low < 0 or high > 1:
+            if name not in (*UNIT_FEATURES, *NORMALS) and (low < 0 or high > 1):
                 self.warn(f"the feature '{name}' leaves [0, 1]")
-            elif low == high:
-                self.warn(f"the feature '{name}' has the same value everywhere")
+        for said in doubts(scene, names):
+            self.warn(said)
 
     def _count_labels(self, scene: Scene) -> None:
         classes = len(self.dataset.class_names)

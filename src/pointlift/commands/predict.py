@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,18 +15,20 @@ from torch.nn import functional as F
 
 from pointlift.data.dataset import Dataset
 from pointlift.data.formats.ply import write_ply
-from pointlift.data.formats.scan import read_scan, suffix_of
-from pointlift.data.scene import Scene
+from pointlift.data.formats.scan import Scan, open_scan, suffix_of
+from pointlift.data.values import doubts
 from pointlift.errors import RecipeError
 from pointlift.evaluation.prompts import checked_templates, embed_names
 from pointlift.evaluation.prototypes import cosines, require_width
 from pointlift.files import write_atomically
+from pointlift.options import option_values
 from pointlift.registry import DATASETS
 from pointlift.run import Run
 from pointlift.train import checkpoint
 from pointlift.trial import OpenedTeacher
 
 OUT = Path("predictions")
+_log = logging.getLogger(__name__)
 
 
 def predict(
@@ -38,6 +41,7 @@ def predict(
     scores: bool = False,
     intensity_scale: float | None = None,
     teacher: str | None = None,
+    fields: Mapping[str, str] | None = None,
     cpu: bool = False,
 ) -> dict[str, Any]:
     """Label the points of a scan by text prompts, or embed them; no data set is needed.
@@ -45,23 +49,25 @@ def predict(
     With prompts, each point gets the prompt whose text embedding, as in the protocol ``zero-shot``, has the highest
     cosine to its feature: ``STEM-labels.npy`` (N,) int64, an index into the prompts, and ``STEM-labels.ply``, coloured.
     Without, ``STEM-features.npy`` (N, D) float32, not normalised, and ``STEM-features.ply``, coloured by the first
-    three principal components of the unit features. The points keep their order.
+    three principal components of the unit features. The points keep their order; those without a return (NaN) are left
+    out, and then ``STEM-rows.npy`` (N,) int64 has the row of each in the file.
 
     Args:
         run: a run folder; only its recipe and its newest checkpoint are read.
-        scan: a file that `read_scan` understands.
+        scan: a file that `open_scan` understands.
         prompts: what to look for; a text is split at its commas.
         out: folder for the files, by default ``predictions``.
         templates: sentences in which ``{}`` is the prompt, or names of sets; None: those of the run's teacher.
         scores: write the cosines too, ``STEM-scores.npy`` (N, C) float32.
-        intensity_scale: the intensity that stands for 1, see `read_scan`.
+        intensity_scale: the intensity that stands for 1, see `open_scan`; for KITTI's .bin by default as in training.
+        fields: what the file calls a feature that it has under another name, see `open_scan`.
         teacher: where the teacher's weights lie now, folder or hub id; it is asked for prompts only.
         cpu: stay on the CPU even where there is a GPU.
 
     Returns:
-        ``scan``, ``points``, ``recipe``, ``checkpoint``, ``files`` (what each holds, to its path); with prompts also
-        ``templates`` and ``legend``, a list of ``name``, ``color`` (RGB), ``count`` and ``share``; without, ``dim`` and
-        ``shown``, the share of the variance that the colours show.
+        ``scan``, ``points``, ``dropped``, ``recipe``, ``checkpoint``, ``files`` (what each holds, to its path); with
+        prompts also ``templates`` and ``legend``, a list of ``name``, ``color`` (RGB), ``count`` and ``share``;
+        without, ``dim`` and ``shown``, the share of the variance that the colours show.
 
     Raises:
         RecipeError: a prompt is empty or stands twice, or the student's features are not as wide as the text's.
@@ -77,7 +83,12 @@ def predict(
             "features in the teacher's space, which predict gives and compares with prompts"
         )
     path, state = run.checkpoint, checkpoint.read_state(run.checkpoint)
-    scene = read_scan(scan, state["feature_names"], intensity_scale=intensity_scale)
+    if intensity_scale is None and suffix_of(Path(scan)) == ".bin":
+        intensity_scale = option_values(run.recipe.data).get("intensity_scale")
+    read = open_scan(scan, state["feature_names"], intensity_scale=intensity_scale, fields=fields)
+    scene = read.scene
+    for said in doubts(scene, state["feature_names"]):
+        _log.warning("%s: %s", scan, said)
     student = run.student()
     if names is not None:
         embeddings, templates = _text(run, names, templates)
@@ -87,14 +98,15 @@ def predict(
     folder = OUT if out is None else Path(out)
     target = folder / Path(scan).name[: -len(suffix_of(Path(scan)))]
     if names is None:
-        found = _write_features(target, scene, features)
+        found = _write_features(target, read, features)
     else:
         colors = prompt_colors(names, _class_colors(run))
-        found = _write_labels(target, scene, cosines(torch.from_numpy(features), embeddings), names, colors, scores)
+        found = _write_labels(target, read, cosines(torch.from_numpy(features), embeddings), names, colors, scores)
         found["templates"] = list(templates or ())
     return {
         "scan": str(scan),
         "points": len(scene),
+        "dropped": scene.dropped,
         "recipe": run.recipe.name,
         "checkpoint": path.name,
         **found,
@@ -103,7 +115,9 @@ def predict(
 
 def tables(result: dict[str, Any]) -> list[tuple[str, list[str], list[list[str]]]]:
     """What `predict` found as tables for the terminal: title, headings and rows of each."""
-    drawn = []
+    drawn: list[tuple[str, list[str], list[list[str]]]] = []
+    if result["dropped"]:
+        drawn.append((f"{result['dropped']:,} points without a return (NaN) are left out", ["", ""], []))
     if "legend" in result:
         body = [
             [
@@ -158,6 +172,17 @@ def prompt_colors(names: Sequence[str], known: Mapping[str, Sequence[int]] | Non
     return colors
 
 
+def field_map(given: Sequence[str]) -> dict[str, str]:
+    """What a file calls features, from texts as ``intensity=i``; a `RecipeError` if one is not so."""
+    found: dict[str, str] = {}
+    for text in given:
+        name, separator, wanted = text.partition("=")
+        if not (separator and name and wanted) or name in found:
+            raise RecipeError(f"field: '{text}' should be FEATURE=NAME, each feature once, such as intensity=i")
+        found[name] = wanted
+    return found
+
+
 def _class_colors(run: Run) -> dict[str, tuple[int, int, int]]:
     """Colours of the classes that the run's data set has whatever it is opened with."""
     kind: type[Dataset] = DATASETS.get(run.recipe.data.name).factory  # type: ignore[assignment]
@@ -182,7 +207,7 @@ def _text(run: Run, names: Sequence[str], templates: Sequence[str] | None) -> tu
 
 
 def _write_labels(
-    target: Path, scene: Scene, found: Tensor, names: Sequence[str], colors: np.ndarray, scores: bool
+    target: Path, scan: Scan, found: Tensor, names: Sequence[str], colors: np.ndarray, scores: bool
 ) -> dict[str, Any]:
     labels = found.argmax(dim=1).numpy()
     counts = np.bincount(labels, minlength=len(names)).tolist()
@@ -192,20 +217,20 @@ def _write_labels(
     ]
     comments = [f"label {label}: {name}" for label, name in enumerate(names)]
     arrays = {"labels": labels, **({"scores": found.numpy()} if scores else {})}
-    files = _write(target, scene, arrays, colors[labels], labels, comments)
+    files = _write(target, scan, arrays, colors[labels], labels, comments)
     return {"files": files, "legend": legend}
 
 
-def _write_features(target: Path, scene: Scene, features: np.ndarray) -> dict[str, Any]:
+def _write_features(target: Path, scan: Scan, features: np.ndarray) -> dict[str, Any]:
     colors, shown = pca_colors(features)
     comments = [f"colours: three principal components, {shown:.1%} of the variance"]
-    files = _write(target, scene, {"features": features}, colors, None, comments)
+    files = _write(target, scan, {"features": features}, colors, None, comments)
     return {"files": files, "dim": features.shape[1], "shown": shown}
 
 
 def _write(
     target: Path,
-    scene: Scene,
+    scan: Scan,
     arrays: dict[str, np.ndarray],
     colors: np.ndarray,
     labels: np.ndarray | None,
@@ -213,12 +238,13 @@ def _write(
 ) -> dict[str, str]:
     """Write the arrays, and the cloud named after the first of them; returns what each file holds, to its path."""
     files = {}
-    for name, values in arrays.items():
+    rows = {"rows": scan.rows} if scan.scene.dropped else {}
+    for name, values in {**arrays, **rows}.items():
         path = target.with_name(f"{target.name}-{name}.npy")
         content = io.BytesIO()
         np.save(content, values, allow_pickle=False)
         write_atomically(path, content.getvalue())
         files[name] = str(path)
     path = target.with_name(f"{target.name}-{next(iter(arrays))}.ply")
-    write_ply(path, scene.points, colors, labels, comments)
+    write_ply(path, scan.scene.points, colors, labels, comments)
     return {**files, "cloud": str(path)}

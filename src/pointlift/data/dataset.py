@@ -7,12 +7,14 @@ and ``__getitem__``, and overrides what it knows better than the default does.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import wraps
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from pointlift.data.scene import Scene, View
+from pointlift.data.values import check_values
 from pointlift.progress import Progress
 
 LabelKind = Literal["points", "parts", "objects", "boxes"]
@@ -56,8 +58,19 @@ class Dataset(Sequence[Scene]):
     mixed: tuple[str, ...] = ()
     settings: Mapping[str, Any] = {}
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Let every scene of every data set pass the rules about values, whoever reads it."""
+        super().__init_subclass__(**options)
+        if (read := vars(cls).get("__getitem__")) is not None:
+
+            @wraps(read)
+            def checked(self: Dataset, index: int) -> Scene:
+                return check_values(read(self, index), self.feature_names)
+
+            cls.__getitem__ = checked  # type: ignore[assignment, method-assign]
+
     def __getitem__(self, index: int) -> Scene:  # type: ignore[override]
-        """Scene ``index``, from 0 on; an `IndexError` beyond the last."""
+        """Scene ``index``, from 0 on, its values checked by `pointlift.data.values`; `IndexError` beyond the last."""
         raise NotImplementedError  # pragma: no cover - every data set defines it
 
     @property

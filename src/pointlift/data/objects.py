@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,12 +13,14 @@ import numpy as np
 from pointlift.data.clouds import random_rows
 from pointlift.data.dataset import Dataset
 from pointlift.data.formats.mesh import numbers
+from pointlift.data.formats.text import fitted
 from pointlift.data.normals import NORMALS, normal_columns
 from pointlift.data.scene import Scene
 from pointlift.data.up import UpAxis
 from pointlift.errors import DataError
 from pointlift.files import read_bytes, unreadable
 
+_EXPANSION = 1100  # times that compression makes less of the same byte again and again: a little above zlib's best
 HELD_OUT = 10
 """Of the training objects of each class, every one of this many is held out for validation where no split is given."""
 
@@ -70,7 +73,7 @@ def object_scene(
     return Scene(
         points=np.ascontiguousarray(points, np.float32),
         features=np.ascontiguousarray(features, np.float32),
-        labels=None if labels is None else labels.astype(np.int64),
+        labels=None if labels is None else fitted(labels, "i8", "labels", path),
         id=id,
         object_class=int(object_class),
         up_axis=up_axis,
@@ -164,14 +167,12 @@ def check_keys(path: Path, keys: Mapping[str, tuple[int | None, ...]]) -> int:
     """Number of objects of an HDF5 file that must have these arrays; None in a shape, after the first axis, is any.
 
     Raises:
-        DataError: a key is missing, or its array has another shape or another number of objects.
+        DataError: a key is missing, or its array has another shape, another number of objects, or no numbers.
     """
     count: int | None = None
     with open_hdf5(path) as file:
         for key, shape in keys.items():
-            if key not in file:
-                raise DataError(f"{path}: the key '{key}' is missing; keys are: {', '.join(sorted(file)) or 'none'}")
-            found = file[key].shape
+            found = _stored(file, path, key).shape
             fits = len(found) == len(shape) + 1 and all(
                 want in (None, have) for want, have in zip(shape, found[1:], strict=True)
             )
@@ -185,11 +186,12 @@ def check_keys(path: Path, keys: Mapping[str, tuple[int | None, ...]]) -> int:
 
 
 def read_hdf5(path: Path, key: str, row: int | None = None) -> np.ndarray:
-    """An array of an HDF5 file, or one row of it."""
+    """An array of numbers of an HDF5 file, or one row of it."""
     with open_hdf5(path) as file:
+        stored = _stored(file, path, key)
         try:
-            return np.asarray(file[key][()] if row is None else file[key][row])
-        except OSError as error:  # a block of the file cannot be unpacked
+            return np.asarray(stored[()] if row is None else stored[row])
+        except (OSError, RuntimeError, ValueError, MemoryError) as error:  # a block of the file cannot be unpacked
             raise DataError(f"{path}: '{key}' is damaged ({error})") from error
 
 
@@ -197,12 +199,28 @@ def read_classes(path: Path, key: str, count: int) -> np.ndarray:
     """Class (N,) int64 of each object of an HDF5 file, stored as (N,) or (N, 1).
 
     Raises:
-        DataError: the key is missing or a class is not from 0 to ``count - 1``.
+        DataError: the key is missing or a class is not a whole number from 0 to ``count - 1``.
     """
-    with open_hdf5(path) as file:
-        if key not in file:
-            raise DataError(f"{path}: the key '{key}' is missing; keys are: {', '.join(sorted(file)) or 'none'}")
-        values = np.asarray(file[key][()]).reshape(-1).astype(np.int64)
+    values = fitted(read_hdf5(path, key).reshape(-1), "i8", key, path)
     if len(values) and (values.min() < 0 or values.max() >= count):
         raise DataError(f"{path}: '{key}' has classes from {values.min()} to {values.max()}, not from 0 to {count - 1}")
     return values
+
+
+def _stored(file: Any, path: Path, key: str) -> Any:
+    """An array of an open HDF5 file, not yet read, that holds numbers, and no more than its bytes can."""
+    import h5py  # `open_hdf5` has found it
+
+    try:
+        found, keys = file.get(key), ", ".join(sorted(file))
+        numbers_of = isinstance(found, h5py.Dataset) and found.shape is not None and found.dtype.kind in "fiu"
+        size = math.prod(found.shape) * found.dtype.itemsize if numbers_of else 0
+    except Exception as error:  # h5py raises RuntimeError, KeyError, TypeError, … of what is damaged
+        raise DataError(f"{path}: '{key}' is damaged ({error})") from error
+    if found is None:
+        raise DataError(f"{path}: the key '{key}' is missing; keys are: {keys or 'none'}")
+    if not numbers_of:
+        raise DataError(f"{path}: '{key}' must be an array of numbers")
+    if size > _EXPANSION * path.stat().st_size:
+        raise DataError(f"{path}: '{key}' declares {size:,} bytes, more than the file can hold")
+    return found

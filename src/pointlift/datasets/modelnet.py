@@ -16,6 +16,7 @@ from pydantic import Field
 
 from pointlift.data import objects
 from pointlift.data.formats.mesh import read_off, sample_surface
+from pointlift.data.listing import by_stem
 from pointlift.data.objects import StoredObject, StoredObjects
 from pointlift.data.options import at_least, one_of
 from pointlift.data.scene import Scene
@@ -178,8 +179,8 @@ def _read_off_layout(root: Path, dataset: str, names: tuple[str, ...], part: str
             continue
         if not (folder / part).is_dir():
             raise DataError(f"{folder}: the class has no folder '{part}'; the layout is CLASS/train and CLASS/test")
-        files = sorted(path for path in (folder / part).glob("*.off") if not path.name.startswith("."))
-        found += [StoredObject(path.stem, object_class, path) for path in files]
+        files = by_stem(folder / part, (".off",))
+        found += [StoredObject(stem, object_class, path) for stem, path in files.items()]
     if not found:
         raise DataError(f"{root}: no class has meshes (*.off) in its folder '{part}'")
     return found

@@ -11,6 +11,11 @@ from pointlift.errors import DataError
 SQUARE = "0 0 0\n2 0 0\n2 1 0\n0 1 0\n"
 
 
+def each(more: str) -> str:
+    """The square with more at every vertex."""
+    return SQUARE.replace("\n", f"{more}\n")
+
+
 def off(tmp_path: Path, text: str | bytes) -> Path:
     path = tmp_path / "mesh.off"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
@@ -31,6 +36,15 @@ def off(tmp_path: Path, text: str | bytes) -> Path:
         f"OFF\r\n4 2 0\r\n{SQUARE}3 0 1 2\r\n3 0 2 3\r\n",
         f"OFF\n4 2 0\n{SQUARE}3 0 1 2 255 0 0\n3 0 2 3\n",  # a colour
         f"OFF\n4 1 0\n{SQUARE}4 0 1 2 3\n",  # a polygon
+        f"OFF\n4 1 0\n{SQUARE}4 0 1 2 3 0.5 0.5 0.5 1\n",  # with a colour of floats
+        f"OFF\n4 2 0\n{SQUARE}3 0 1 2 4\n3 0 2 3 5\n",  # an index of colours
+        f"COFF 4 2 0\n{each(' 255 0 9')}3 0 1 2\n3 0 2 3\n",
+        f"COFF\n4 2 0\n{each(' 1.0 0.5 0 1')}3 0 1 2\n3 0 2 3\n",
+        f"OFF\n4 2 0\n{each(' 255 0 9 255')}3 0 1 2\n3 0 2 3\n",  # colours without a word in the header
+        f"NOFF4 2 0\n{each(' 0 0 1')}3 0 1 2\n3 0 2 3\n",
+        f"CNOFF\n4 2 0\n{each(' 0 0 1 255 0 0 255')}3 0 1 2\n3 0 2 3\n",
+        f"STOFF\n4 2 0\n{each(' 0.5 0.25')}3 0 1 2\n3 0 2 3\n",
+        f"\ufeffoff # lower\r\n#\r\n4 2 0\r\n{SQUARE}3 0 1 2\r\n3 0 2 3\r\n",
     ],
 )
 def test_every_way_to_write_a_square(tmp_path, text):
@@ -56,6 +70,15 @@ def test_every_way_to_write_a_square(tmp_path, text):
         (f"OFF\n4 1 0\n{SQUARE}3 0 1\n", "face 0 is not a count of 3 or more"),
         (f"OFF\n4 1 0\n{SQUARE}2 0 1\n", "face 0 is not a count of 3 or more"),
         (f"OFF\n4 1 0\n{SQUARE}3 0 one 2\n", "face 0 is not a count of 3 or more"),
+        (f"OFF\n4 1 0\n{SQUARE}3 0 1.9 2\n", "face 0 is not a count of 3 or more and as many vertices: 3 0 1.9 2"),
+        (f"OFF\n4 1 0\n{SQUARE}3 0 1_0 2\n", "face 0 is not a count of 3 or more"),
+        (f"OFF\n4 1 0\n{SQUARE}3 0 {'9' * 30} 2\n", "face 0 is not a count of 3 or more"),
+        (f"OFF\n4 1 0\n{SQUARE}3 0 -1 2\n", r"a face names vertex \[0, -1, 2\]"),
+        (f"OFF\n{'4' * 5000} 1 0\n{SQUARE}3 0 1 2\n", "after 'OFF' come the numbers"),
+        (f"NOFF\n4 1 0\n{SQUARE}3 0 1 2\n", "vertex 0 is not 6 numbers: 0 0 0"),
+        (f"COFF\n4 1 0\n{each(' 1')}3 0 1 2\n", "vertex 0 is not 6 numbers: 0 0 0 1"),
+        (f"OFF BINARY\n4 1 0\n{SQUARE}3 0 1 2\n", "a binary OFF file; save it as text"),
+        (f"4OFF\n4 1 0\n{SQUARE}3 0 1 2\n", "must begin with 'OFF', not '4OFF'"),
     ],
 )
 def test_damaged_files_are_one_sentence(tmp_path, text, message):

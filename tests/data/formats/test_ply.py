@@ -1,9 +1,10 @@
+import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pointlift.data.formats.ply import parse_ply, write_ply
+from pointlift.data.formats.ply import parse_ply, parse_ply_faces, write_ply
 from pointlift.errors import CheckpointError, DataError
 
 POINTS = np.array([[1.5, -2, 0.25], [3, 4, 5], [-1e-3, 0, 70]], np.float32)
@@ -100,12 +101,25 @@ HEAD = b"ply\nformat ascii 1.0\nelement vertex 2\nproperty float x\nproperty flo
         (HEAD.replace(b"element vertex 2\n", b""), "the line 'property float x'"),
         (HEAD.replace(b"vertex", b"point") + b"1 2\n1 2\n", "no element 'vertex'; its elements are: point"),
         (HEAD.replace(b"float y", b"float x") + b"1 2\n1 2\n", "two properties of 'vertex' have the same name"),
-        (HEAD.replace(b"float y", b"list uchar int y") + b"1 2\n1 2\n", "the property 'y' of 'vertex' is a list"),
+        (
+            HEAD.replace(b"float y", b"list uchar int y") + b"1 2\n1 2\n",
+            "row 0 of 'vertex' is not as the header",
+        ),
+        (HEAD.replace(b"float y", b"list float int y") + b"1 2\n1 2\n", "the line 'property list float int y'"),
+        (
+            HEAD.replace(b"float y", b"uchar y") + b"1 2\n1 300\n",
+            "row 1: 'y' is 300, which does not fit its",
+        ),
+        (HEAD.replace(b"float y", b"int y") + b"1 2.5\n1 2\n", "row 0: 'y' is 2.5, which does not fit its type int32"),
+        (HEAD + b"1 1e39\n1 2\n", "row 0: 'y' is 1e+39, which does not fit its type float32"),
         (HEAD + b"1 2\n", "truncated: its header promises 2 points, but 1 rows follow it"),
         (HEAD + b"1 2\n1\n", "row 1 is not 2 numbers: 1"),
         (HEAD + b"1 2\n1 2 3\n", "row 1 is not 2 numbers: 1 2 3"),
         (HEAD + b"one 2\n1 2\n", "row 0 is not 2 numbers: one 2"),
-        (HEAD.replace(b"ascii", b"binary_little_endian") + b"\0" * 15, "2 vertices in 16 bytes, but 15 bytes follow"),
+        (
+            HEAD.replace(b"ascii", b"binary_little_endian") + b"\0" * 15,
+            "2 of 'vertex' in 16 bytes, but 15 bytes",
+        ),
         (
             HEAD.replace(b"ascii", b"binary_little_endian").replace(b"vertex 2", b"vertex 99999999999999"),
             "but 0 bytes follow",
@@ -128,3 +142,39 @@ def test_a_writer_is_told_of_its_mistakes(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(CheckpointError, match="cannot be written"):
         write_ply(tmp_path / "file" / "a.ply", POINTS)
+
+
+# ---- ordinary variants
+
+
+def binary(form: str, *parts: bytes) -> bytes:
+    header = (
+        f"ply\nformat {form} 1.0\nelement face 2\nproperty list uchar int vertex_index\nproperty uchar red\n"
+        "element vertex 3\nproperty double x\nproperty list ushort float seen\nproperty uchar flag\nend_header\n"
+    )
+    return header.encode() + b"".join(parts)
+
+
+@pytest.mark.parametrize(("form", "order"), [("binary_big_endian", ">"), ("binary_little_endian", "<")])
+@pytest.mark.parametrize("counts", [(1, 1, 1), (0, 2, 1)])
+def test_lists_anywhere(form: str, order: str, counts: tuple[int, ...]) -> None:
+    faces = [struct.pack(order + "B3iB", 3, 0, 1, 2, 7), struct.pack(order + "B3iB", 3, 2, 1, 0, 8)]
+    vertices = [struct.pack(f"{order}dH{n}fB", 0.1 * k, n, *[9.0] * n, k) for k, n in enumerate(counts)]
+    data = binary(form, *faces, *vertices)
+    found = parsed(data)
+    assert found["x"].tolist() == [0.0, 0.1, 0.2]
+    assert found["flag"].tolist() == [0, 1, 2]
+    assert parse_ply_faces(data, Path("a.ply")).tolist() == [[0, 1, 2], [2, 1, 0]]
+    with pytest.raises(DataError, match="truncated"):
+        parsed(data[:-1])
+
+
+def test_a_polygon_among_triangles_and_a_negative_length() -> None:
+    polygon = [struct.pack("<B4iB", 4, 0, 1, 2, 0, 7), struct.pack("<B3iB", 3, 2, 1, 0, 8)]
+    data = binary("binary_little_endian", *polygon)
+    with pytest.raises(DataError, match="face 0 is not a triangle"):
+        parse_ply_faces(data, Path("a.ply"))
+    with pytest.raises(DataError, match="truncated"):
+        parsed(data)
+    with pytest.raises(DataError, match="a list 'vertex_index' of 'face' has the length -1"):
+        parsed(data.replace(b"list uchar", b"list char").replace(b"header\n\x04", b"header\n\xff"))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from pointlift.data.formats.ply import write_ply
-from pointlift.data.formats.scan import read_scan
+from pointlift.data.formats.scan import open_scan, read_scan
 from pointlift.data.scene import Scene
 from pointlift.errors import DataError
 
@@ -163,11 +163,11 @@ end_header
         ("a.bin", cloud().tobytes()[:-3], "truncated or has other columns: 317 bytes are not a multiple of 16"),
         ("a.bin", b"\0" * 20, "multiple of 16 (x, y, z, intensity as float32); nuScenes' five are read from"),
         ("a.pcd.bin", b"\0" * 16, "KITTI's four are read from .bin"),
-        ("a.bin", with_value(7, 1, np.nan), "points has 1 rows with NaN or infinity, the first is row 7"),
-        ("a.bin", with_value(9, 3, np.inf), "features has 1 rows with NaN or infinity, the first is row 9"),
-        ("a.npy", array(np.full((3, 4), 1e300)), "points has 3 rows with NaN or infinity"),
+        ("a.bin", np.full((3, 4), np.nan, np.float32).tobytes(), "each of the 3 points has NaN or infinity"),
+        ("a.npy", array(np.full((3, 4), 1e300)), "row 0: 'x' is 1e+300, which does not fit its type float32"),
+        ("a.bin", (1000 * cloud()).tobytes(), "so divide millimetres by 1000"),
         ("a.bin", with_value(5, 3, 37), "intensity must lie in [0, 1], but goes from"),
-        ("a.bin", with_value(5, 3, 37), "to 37 (first in row 5); intensity_scale=255 divides it by 255"),
+        ("a.bin", with_value(5, 3, 37), "to 37 (first in row 5); give what stands for 1, such as intensity_scale=255"),
         ("a.bin", with_value(5, 3, -1), "intensity must lie in [0, 1]"),
         ("a.bin", with_value(5, 0, 4e6), "a coordinate is 4,000,000 m; points must be metres in the sensor's frame"),
         (
@@ -210,3 +210,111 @@ def test_normals_of_a_scan_are_known_as_such(tmp_path: Path) -> None:
     path = npy(tmp_path / "a.npy", values)
     assert read_scan(path, ("intensity", "nx", "ny", "nz")).normal_columns == (1, 2, 3)
     assert read_scan(path, ("intensity", "a", "b", "c")).normal_columns is None
+
+
+# ---- points without a return, names of one's own, colour of many kinds
+
+
+def pcd(path: Path, columns: dict[str, np.ndarray]) -> Path:
+    kinds = {"f": "F", "u": "U", "i": "I"}
+    count = len(next(iter(columns.values())))
+    table = np.zeros(count, [(name, values.dtype) for name, values in columns.items()])
+    for name, values in columns.items():
+        table[name] = values
+    lines = {
+        "FIELDS": columns,
+        "SIZE": [str(values.itemsize) for values in columns.values()],
+        "TYPE": [kinds[values.dtype.kind] for values in columns.values()],
+    }
+    header = "".join(f"{key} {' '.join(words)}\n" for key, words in lines.items())
+    return written(path, f"{header}WIDTH {count}\nHEIGHT 1\nDATA binary\n".encode() + table.tobytes())
+
+
+def xyz() -> dict[str, np.ndarray]:
+    return {name: cloud()[:, axis].copy() for axis, name in enumerate("xyz")}
+
+
+@pytest.mark.parametrize(("column", "value"), [(0, np.nan), (2, np.inf), (1, -np.inf), (3, np.nan)])
+def test_points_without_a_return_are_left_out_and_counted(column: int, value: float, tmp_path: Path) -> None:
+    values = cloud()
+    values[3:6, column] = value
+    found = open_scan(written(tmp_path / "a.bin", values.tobytes()), NEEDED)
+    same(found.scene, np.delete(values, [3, 4, 5], axis=0))
+    assert found.scene.dropped == 3
+    assert found.rows.tolist() == [0, 1, 2, *range(6, 20)]
+    assert found.scene.points.flags.c_contiguous
+    assert open_scan(written(tmp_path / "b.bin", cloud().tobytes()), NEEDED).scene.dropped == 0
+
+
+def test_a_field_map_names_what_the_file_calls_otherwise(tmp_path: Path) -> None:
+    path = pcd(tmp_path / "a.pcd", {**xyz(), "i": cloud()[:, 3].copy()})
+    same(read_scan(path, NEEDED, fields={"intensity": "i"}), cloud())
+    turned = read_scan(path, NEEDED, fields={"intensity": "i", "x": "y", "y": "x"})
+    same(turned, cloud()[:, [1, 0, 2, 3]])
+    wide = np.concatenate([np.zeros((20, 1)), cloud()[:, :3], np.ones((20, 2)), cloud()[:, 3:]], axis=1)
+    numbers = {"x": "y", "y": "z", "z": "3", "intensity": "6"}
+    same(read_scan(npy(tmp_path / "a.npy", wide.astype(np.float32)), NEEDED, fields=numbers), cloud())
+    with pytest.raises(DataError, match="there is no field 'I' to be intensity; the file has x, y, z, i"):
+        read_scan(path, NEEDED, fields={"intensity": "I"})
+    with pytest.raises(DataError, match="field colour=i: the student needs x, y, z, intensity, and no 'colour'"):
+        read_scan(path, NEEDED, fields={"colour": "i"})
+    with pytest.raises(DataError, match="a field map says which field it is, as in intensity=FIELD"):
+        read_scan(path, NEEDED)
+
+
+def test_names_that_differ_in_their_case_only_are_asked_for(tmp_path: Path) -> None:
+    path = pcd(tmp_path / "a.pcd", {**xyz(), "X": np.zeros(20, np.float32)})
+    with pytest.raises(DataError, match="which of x, X is x"):
+        read_scan(path)
+    same(read_scan(path, fields={"x": "x"}), cloud()[:, :3])
+
+
+def test_an_array_of_records(tmp_path: Path) -> None:
+    table = np.zeros(20, [("intensity", "u1"), ("x", "f8"), ("y", "f4"), ("z", "f4"), ("name", "U3")])
+    for axis, name in enumerate("xyz"):
+        table[name] = cloud()[:, axis]
+    table["intensity"] = np.arange(20)
+    scene = read_scan(npy(tmp_path / "a.npy", table.reshape(4, 5)), NEEDED)
+    same(scene, np.concatenate([cloud()[:, :3], np.arange(20)[:, None] / np.float32(255)], axis=1))
+
+
+COLORS = np.random.default_rng(1).integers(0, 256, (20, 3)).astype(np.uint32)
+BITS = COLORS[:, 0] << 16 | COLORS[:, 1] << 8 | COLORS[:, 2]
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"rgb": BITS.view(np.float32)},
+        {"rgb": (BITS | 0xFF000000).view(np.float32)},  # NaN among them
+        {"rgba": BITS | 0x80000000},
+        {"rgb": BITS.astype(np.int32)},
+        {"RGB": BITS.astype(np.float32)},  # the number itself, as old writers of text have it
+        {"rgb": BITS.astype(np.float64)},
+        {name: COLORS[:, column].astype(np.uint8) for column, name in enumerate("rgb")},
+        {name: COLORS[:, column].astype(np.int32) for column, name in enumerate(("red", "green", "blue"))},
+        {name: (COLORS[:, column] * 257).astype(np.uint16) for column, name in enumerate(("Red", "Green", "Blue"))},
+        {name: (COLORS[:, column] / 255).astype(np.float32) for column, name in enumerate(("r", "g", "b"))},
+    ],
+)
+def test_colour_of_many_kinds(columns: dict[str, np.ndarray], tmp_path: Path) -> None:
+    scene = read_scan(pcd(tmp_path / "a.pcd", {**xyz(), **columns}), ("red", "green", "blue"))
+    same(scene, np.concatenate([cloud()[:, :3], COLORS / np.float32(255)], axis=1))
+
+
+def test_colour_that_text_has_lost(tmp_path: Path) -> None:
+    header = "FIELDS x y z rgb\nSIZE 4 4 4 4\nTYPE F F F F\nPOINTS 2\nDATA ascii\n"
+    path = written(tmp_path / "a.pcd", f"{header}1 2 3 nan\n4 5 6 {np.float32(1e-39):.9g}\n".encode())
+    found = open_scan(path, ("red", "green", "blue"))
+    assert found.rows.tolist() == [1]
+    with pytest.raises(DataError, match="'rgb' must have 32 bits to hold red, green and blue, not uint16"):
+        read_scan(pcd(tmp_path / "b.pcd", {**xyz(), "rgb": np.zeros(20, np.uint16)}), ("red", "green", "blue"))
+    with pytest.raises(DataError, match="red must lie in"):
+        read_scan(pcd(tmp_path / "c.pcd", {**xyz(), **dict.fromkeys("rgb", np.full(20, 9, "f4"))}), ("red",))
+
+
+def test_normals_under_the_names_of_pcl(tmp_path: Path) -> None:
+    normals = {f"normal_{axis}": np.full(20, number, np.float32) for number, axis in enumerate("xyz")}
+    scene = read_scan(pcd(tmp_path / "a.pcd", {**xyz(), **normals}), ("nx", "ny", "nz"))
+    assert scene.normal_columns == (0, 1, 2)
+    assert scene.features[0].tolist() == [0, 1, 2]

@@ -47,16 +47,18 @@ class Samples(NamedTuple):
 
 
 def read_off(path: Path) -> Mesh:
-    """A mesh of the OFF format; polygons become fans of triangles.
+    """A mesh of the OFF format; polygons become fans of triangles, and only the place of a vertex is kept.
 
-    The header may run together with the counts ("OFF490 518 0"), as it does in some files of ModelNet.
+    The header may run together with the counts ("OFF490 518 0"), as it does in some files of ModelNet, and may announce
+    texture coordinates, colours and normals at the vertices (STOFF, COFF, NOFF, CNOFF, …). Colours may follow a face.
 
     Raises:
-        DataError: the file is missing, is no OFF file, is damaged or truncated, or has no faces.
+        DataError: the file is missing, is no OFF file, is damaged or truncated, has no faces, or a number is none that
+            can stand there.
     """
-    lines = [line.split(b"#")[0] for line in read_bytes(path).splitlines()]
+    lines = [line.split(b"#")[0] for line in read_bytes(path).removeprefix(b"\xef\xbb\xbf").splitlines()]
     lines = [line for line in lines if line.strip()]
-    counts, body = _header(lines, path)
+    counts, widths, body = _header(lines, path)
     if counts[1] < 1 or counts[0] < 1:
         raise DataError(
             f"{path}: the mesh has {counts[0]} vertices and {counts[1]} faces; a surface needs some of both"
@@ -66,7 +68,7 @@ def read_off(path: Path) -> Mesh:
             f"{path}: the file is truncated: its header promises {counts[0]} vertices and {counts[1]} faces, but "
             f"{len(body)} lines follow it"
         )
-    vertices = _vertices(body[: counts[0]], path)
+    vertices = _vertices(body[: counts[0]], widths, path)
     faces = _faces(body[counts[0] : sum(counts)], path)
     if faces.min() < 0 or faces.max() >= counts[0]:
         row = int(np.flatnonzero((faces < 0).any(1) | (faces >= counts[0]).any(1))[0])
@@ -76,29 +78,42 @@ def read_off(path: Path) -> Mesh:
     return Mesh(vertices, faces)
 
 
-def _header(lines: list[bytes], path: Path) -> tuple[tuple[int, int], list[bytes]]:
-    """Numbers of vertices and faces, and the lines after them."""
+def _header(lines: list[bytes], path: Path) -> tuple[tuple[int, int], list[int], list[bytes]]:
+    """Numbers of vertices and faces, the numbers of columns that a vertex may have, and the lines after them."""
     first = lines[0].strip() if lines else b""
-    if not first.startswith(b"OFF"):
+    words = re.match(rb"(ST)?(C)?(N)?OFF(?![A-Za-z])|off(?![A-Za-z])", first)
+    if words is None:
         start = first[:40].decode("latin-1")
-        raise DataError(f"{path}: this is not an OFF file: it must begin with 'OFF', not '{start}'")
-    rest = first[3:].strip()
+        raise DataError(
+            f"{path}: this is not an OFF file: it must begin with 'OFF', not '{start}' (or with COFF, NOFF, STOFF)"
+        )
+    texture, colors, normals = (group is not None for group in words.groups())
+    columns = 3 + 2 * texture + 3 * normals
+    # Colours have three numbers or four; many programs write them without a word in the header.
+    widths = [columns + more for more in ((3, 4) if colors else (0, 3, 4) if columns == 3 else (0,))]
+    rest = first[words.end() :].strip()
+    if rest.upper().startswith(b"BINARY"):
+        raise DataError(f"{path}: this is a binary OFF file; save it as text")
     body = lines[1:]
     if not rest and body:
         rest, body = body[0].strip(), body[1:]
-    words = re.fullmatch(rb"(\d+)\s+(\d+)(\s+-?\d+)?", rest)
-    if words is None:
+    counts = re.fullmatch(rb"(\d{1,12})\s+(\d{1,12})(\s+-?\d+)?", rest)
+    if counts is None:
         start = rest[:40].decode("latin-1")
         raise DataError(f"{path}: after 'OFF' come the numbers of vertices, faces and edges, not '{start}'")
-    return (int(words[1]), int(words[2])), body
+    return (int(counts[1]), int(counts[2])), widths, body
 
 
-def _vertices(lines: list[bytes], path: Path) -> np.ndarray:
-    values = numbers(lines, 3)
+def _vertices(lines: list[bytes], widths: list[int], path: Path) -> np.ndarray:
+    """Places (V, 3) float64 of lines that all have as many numbers, one of ``widths``."""
+    found = len(lines[0].split())
+    width = found if found in widths else widths[0]
+    values = numbers(lines, width)
     if values is None:
-        row = next(row for row, line in enumerate(lines) if numbers([line], 3) is None)
+        row = next(row for row, line in enumerate(lines) if numbers([line], width) is None)
         text = lines[row].decode("latin-1").strip()[:60]
-        raise DataError(f"{path}: vertex {row} is not 3 numbers: {text}")
+        raise DataError(f"{path}: vertex {row} is not {width} numbers: {text}")
+    values = np.ascontiguousarray(values[:, :3])
     if not np.isfinite(values).all():
         rows = np.flatnonzero(~np.isfinite(values).all(axis=1))
         raise DataError(f"{path}: {len(rows)} vertices have NaN or infinity, the first is vertex {rows[0]}")
@@ -116,21 +131,28 @@ def numbers(lines: list[bytes], columns: int) -> np.ndarray | None:
 
 def _faces(lines: list[bytes], path: Path) -> np.ndarray:
     """Triangles (F, 3) int64 of lines of a count, as many vertices, and perhaps a colour."""
-    table = numbers(lines, 4)
-    if table is not None and (table[:, 0] == 3).all():
-        return table[:, 1:].astype(np.int64)
-    triangles = []
+    table = numbers(lines, len(lines[0].split()))
+    if table is not None and table.shape[1] > 3 and (table[:, 0] == 3).all():
+        triangles = table[:, 1:4]
+        if (np.abs(triangles) < 2**53).all() and (triangles == np.trunc(triangles)).all():
+            return triangles.astype(np.int64)
+    found = []
     for row, line in enumerate(lines):
-        try:
-            words = line.split()
-            corners = [int(word) for word in words[1 : 1 + int(words[0])]]
-            if len(corners) != int(words[0]) or len(corners) < 3:
-                raise ValueError
-        except ValueError as error:
+        corners = _corners(line.split())
+        if corners is None:
             text = line.decode("latin-1").strip()[:60]
-            raise DataError(f"{path}: face {row} is not a count of 3 or more and as many vertices: {text}") from error
-        triangles += [(corners[0], b, c) for b, c in pairwise(corners[1:])]
-    return np.array(triangles, dtype=np.int64)
+            raise DataError(f"{path}: face {row} is not a count of 3 or more and as many vertices: {text}")
+        found += [(corners[0], b, c) for b, c in pairwise(corners[1:])]
+    return np.array(found, dtype=np.int64)
+
+
+def _corners(words: list[bytes]) -> list[int] | None:
+    """The vertices of a face; None if they are not whole numbers, and as many as it says."""
+    count = int(words[0]) if re.fullmatch(rb"\d{1,9}", words[0]) else 0
+    corners = words[1 : 1 + count]
+    if count < 3 or len(corners) < count or not all(re.fullmatch(rb"[+-]?\d{1,18}", word) for word in corners):
+        return None
+    return [int(word) for word in corners]
 
 
 def areas_and_normals(mesh: Mesh) -> tuple[np.ndarray, np.ndarray]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from pointlift.data.formats.ply import parse_ply, parse_ply_faces
 from pointlift.data.formats.rgbd import FEATURES
+from pointlift.data.formats.text import fitted
 from pointlift.errors import DataError
 from pointlift.files import read_bytes
 
@@ -48,4 +49,4 @@ def read_labels(path: Path, vertices: int) -> np.ndarray:
         raise DataError(f"{path}: the vertices have no property 'label'; they have: {', '.join(columns)}")
     if len(columns["label"]) != vertices:
         raise DataError(f"{path}: there are labels of {len(columns['label'])} vertices, the mesh has {vertices}")
-    return columns["label"].astype(np.int64)
+    return fitted(columns["label"], "i8", "label", path)

@@ -1,7 +1,8 @@
 """SemanticKITTI: HDL-64 scans of the KITTI odometry sequences with colour images and a class for every point.
 
 Layout (semantic-kitti.org): ``sequences/NN/{velodyne/*.bin, labels/*.label, image_2/*.png, calib.txt, poses.txt}``
-under the root, or under ``dataset/`` as the archives unpack.
+under the root, or under ``dataset/`` as the archives unpack. Images may be of any ordinary kind, and suffixes in upper
+case.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pydantic import Field
 
 from pointlift.data.augmentation import in_sector
 from pointlift.data.dataset import Dataset, LabelKind
+from pointlift.data.listing import IMAGES, by_stem
 from pointlift.data.scene import Scene, View
 from pointlift.datasets.semantickitti.classes import CLASSES
 from pointlift.datasets.semantickitti.files import read_calibration, read_labels, read_points, read_poses
@@ -34,6 +36,7 @@ class _Scan(NamedTuple):
 
     sequence: Path
     frame: str
+    points: Path
     labels: Path | None
     image: Path | None
 
@@ -54,6 +57,7 @@ class SemanticKITTI(Dataset):
         ego_radius: drop (and count in ``Scene.dropped``) returns nearer than this to the sensor's vertical axis, in
             metres; 0 keeps all points, as the official protocol does.
         camera: image folder; image_2 is the left colour camera.
+        intensity_scale: the intensity that stands for 1; 255 if the scans store 8 bits.
 
     Raises:
         DataError: a folder or file is missing, damaged or inconsistent; the message names it.
@@ -75,11 +79,12 @@ class SemanticKITTI(Dataset):
         sector: tuple[float, float] | None = None,
         ego_radius: Annotated[float, Field(ge=0)] = 0.0,
         camera: Literal["image_2", "image_3"] = "image_2",
+        intensity_scale: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0,
     ) -> None:
         if frame_step < 1:
             raise DataError(f"semantickitti: frame_step must be at least 1, not {frame_step}")
         self.root, self.split, self.camera = Path(root).expanduser(), split, camera
-        self.sector, self.ego_radius = sector, ego_radius
+        self.sector, self.ego_radius, self.intensity_scale = sector, ego_radius, intensity_scale
         folder = _sequences_folder(self.root)
         names = None if sequences is None else [str(name).zfill(2) for name in sequences]  # YAML reads 00 as 0
         scans = [scan for name in _chosen(folder, split, names) for scan in _scans(folder / name, camera)]
@@ -98,12 +103,11 @@ class SemanticKITTI(Dataset):
 
     def __getitem__(self, index: int) -> Scene:  # type: ignore[override]
         scan = self._scans[index]
-        velodyne = scan.sequence / "velodyne" / f"{scan.frame}.bin"
-        cloud = read_points(velodyne)
-        files = {"points": velodyne, "features": velodyne, "views": scan.sequence / "calib.txt"}
+        cloud = read_points(scan.points)
+        files = {"points": scan.points, "features": scan.points, "views": scan.sequence / "calib.txt"}
         scene = Scene(
             points=cloud[:, :3].copy(),
-            features=cloud[:, 3:].copy(),
+            features=cloud[:, 3:] / np.float32(self.intensity_scale),
             id=f"{scan.sequence.name}/{scan.frame}",
             files=files,
         )
@@ -199,28 +203,24 @@ def _chosen(folder: Path, split: str, sequences: list[str] | None) -> list[str]:
 
 
 def _scans(sequence: Path, camera: str) -> list[_Scan]:
-    frames = _stems(sequence / "velodyne", ".bin")
-    if not frames:
+    points = by_stem(sequence / "velodyne", (".bin",))
+    if not points:
         raise DataError(f"{sequence / 'velodyne'}: the sequence has no scans (*.bin)")
-    for frame in frames:
-        if not frame.isdigit():
-            raise DataError(f"{sequence / 'velodyne' / frame}.bin: a scan is named by its frame number, as 000000.bin")
-    labels, images = _stems(sequence / "labels", ".label"), _stems(sequence / camera, ".png")
-    return [
-        _Scan(
-            sequence,
-            frame,
-            sequence / "labels" / f"{frame}.label" if frame in labels else None,
-            sequence / camera / f"{frame}.png" if frame in images else None,
+    for frame, path in points.items():
+        if not (frame.isascii() and frame.isdigit()):
+            raise DataError(f"{path}: a scan is named by its frame number, as 000000.bin")
+    labels, images = by_stem(sequence / "labels", (".label",)), by_stem(sequence / camera, IMAGES)
+    if not images and (other := _any_file(sequence / camera)) is not None:
+        raise DataError(f"{other}: this is no image of a kind that is read, which end in {', '.join(IMAGES)}")
+    if images and images.keys().isdisjoint(points):
+        raise DataError(
+            f"{sequence / camera}: none of the {len(images)} images is named as a scan is; {next(iter(points))}.bin "
+            f"belongs to {next(iter(points))}.png, and there is {next(iter(images.values())).name}"
         )
-        for frame in sorted(frames)
-    ]
+    return [_Scan(sequence, frame, path, labels.get(frame), images.get(frame)) for frame, path in points.items()]
 
 
-def _stems(folder: Path, suffix: str) -> set[str]:
-    """Names without suffix of a folder's files, in one listing; empty if there is no such folder."""
-    if not folder.is_dir():
-        return set()
-    with os.scandir(folder) as entries:
-        names = [entry.name for entry in entries]
-    return {name[: -len(suffix)] for name in names if name.endswith(suffix) and not name.startswith(".")}
+def _any_file(folder: Path) -> Path | None:
+    """A file of a folder that is not hidden, if there is any."""
+    files = (path for path in sorted(folder.glob("*")) if path.is_file() and not path.name.startswith("."))
+    return next(files, None)
