@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_t
 
 from pydantic import BaseModel, ConfigDict, create_model
 
-from pointlift.errors import RecipeError, nearest
+from pointlift.errors import RecipeError, brief, nearest
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -155,7 +155,7 @@ def _explanation(first: Any, key: str, model: type[BaseModel], what: str) -> str
         flags = () if holder is None else marks(holder, str(first["loc"][-1]))
         flag = next((mark.flag for mark in flags if isinstance(mark, Place) and mark.flag), None)
         return f"{what}: the key '{key}' is missing{f'; give {flag}' if flag else ''}"
-    return f"{what}: '{key}' is {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}"
+    return f"{what}: '{key}' is {brief(first['input'])}: {first['msg'][0].lower()}{first['msg'][1:]}"
 
 
 def _model_at(model: type[BaseModel], path: Sequence[Any]) -> type[BaseModel] | None:

@@ -24,7 +24,6 @@ from pointlift.run import Run
 from pointlift.tasks.base import DEFAULT, Task
 from pointlift.teachers.base import Teacher
 from pointlift.teachers.pixels import PixelFeatures
-from pointlift.train import checkpoint
 from pointlift.train.method import Method
 
 
@@ -47,7 +46,7 @@ class OpenedTeacher:
             CheckpointError: weights or options are not those that the student learned from.
         """
         run, features = self._run, self._run.parts.pixel_features
-        learned_from = checkpoint.read_state(run.checkpoint).get("teacher")
+        learned_from = run.state.get("teacher")
         if learned_from not in (None, features.teacher.fingerprint):
             raise CheckpointError(
                 f"{run.folder}: the student learned from another teacher than this {run.recipe.teacher.name} (its "
@@ -216,7 +215,7 @@ def _data(
     labelled = open_dataset(of_labels)
     test = open_dataset(of_labels, **{"split": split, **test_data})
     pretrained = open_dataset(recipes.from_values(values, root).data) if both else labelled
-    wanted = tuple(checkpoint.read_state(run.checkpoint)["feature_names"])
+    wanted = tuple(run.state["feature_names"])
     for scenes, what in ((labelled, "that give labels"), (test, "that are tested")):
         if tuple(scenes.feature_names) != wanted:
             raise DataError(

@@ -22,7 +22,6 @@ from pointlift.evaluation.prototypes import cosines, require_width
 from pointlift.files import write_atomically
 from pointlift.registry import DATASETS
 from pointlift.run import Run
-from pointlift.train import checkpoint
 from pointlift.trial import OpenedTeacher
 
 OUT = Path("predictions")
@@ -74,7 +73,7 @@ def predict(
             f"{run.folder}: the method '{run.recipe.method.name}' trained the encoder alone, so the student has no "
             "features in the teacher's space, which predict gives and compares with prompts"
         )
-    path, state = run.checkpoint, checkpoint.read_state(run.checkpoint)
+    path, state = run.checkpoint, run.state
     scene = read_scan(scan, state["feature_names"], intensity_scale=intensity_scale)
     student = run.student()
     if names is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from pointlift.documents import read_json
 from pointlift.errors import CheckpointError
 from pointlift.teachers.base import Teacher
 from pointlift.teachers.shapes import SHAPES
@@ -172,7 +172,7 @@ def normalisation(
     path = None if folder is None else folder / "preprocessor_config.json"
     if path is not None and path.is_file():
         try:
-            settings = json.loads(path.read_text(encoding="utf-8"))
+            settings = read_json(path, "configuration", CheckpointError)
             plain = not settings.get("do_normalize", True)
             mean = (0.0,) * 3 if plain else [float(value) for value in settings.get("image_mean", mean)]
             std = (1.0,) * 3 if plain else [float(value) for value in settings.get("image_std", std)]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from pointlift.datasets.scannet.classes import BOX_IDS, LabelTable, lookup
+from pointlift.documents import json_of
 from pointlift.errors import DataError
 from pointlift.files import read_bytes
 
@@ -76,10 +76,7 @@ def boxes(points: np.ndarray, objects: Objects, table: LabelTable) -> tuple[np.n
 
 
 def _field(path: Path, key: str) -> Any:
-    try:
-        content = json.loads(read_bytes(path))
-    except ValueError as error:
-        raise DataError(f"{path}: the file is not JSON ({error})") from error
+    content = json_of(read_bytes(path), str(path))
     value = content.get(key) if isinstance(content, dict) else None
     if not isinstance(value, list):
         raise DataError(f"{path}: there is no list '{key}'")
