@@ -6,9 +6,18 @@ import difflib
 import reprlib
 from collections.abc import Iterable
 
+_LONGEST = 1200
+
 
 class PointliftError(Exception):
-    """A mistake that the user can mend; the message names the file or key and what would be right."""
+    """A mistake that the user can mend; the message names the file or key and what would be right.
+
+    What a message quotes may be of any size, so the middle of a very long one is left out.
+    """
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 303]} … {text[-300:]}"
 
 
 class DataError(PointliftError):
