@@ -31,7 +31,7 @@ GROWING = "\n".join(
         ("a: !!bool perhaps", "not of the type that its tag says"),
         ("a: !!python/name:os.system", "could not determine a constructor"),
         ('a: "\\0"', "a character that no text has"),
-        (b"a: caf\xe9", "is not UTF-8 text .line 1."),
+        (b"a: caf\xe9", "UTF-8 text .line 1."),
         ("a: *b", "undefined alias"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Whatever stands in the YAML and JSON that pointlift reads: the right value, or one of its own errors in a sentence."""
+"""Whatever stands in YAML and JSON that pointlift reads: the right value, or one of its own errors in a sentence."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def json_of(text: str | bytes, where: str, error: Error = DataError) -> Any:
         return value
     except (ValueError, RecursionError) as problem:
         said = "it is nested too deeply" if isinstance(problem, RecursionError) else _brief(str(problem))
-        raise error(f"{where}: this is not JSON that can be read: {said}") from problem
+        raise error(f"{where}: the file is not JSON that can be read: {said}") from problem
 
 
 def read_json(path: Path, what: str, error: Error = DataError) -> Any:

@@ -11,10 +11,13 @@ from pointlift.data.batch import Batch
 from pointlift.data.scene import Scene
 from pointlift.data.up import UpAxis, heights, horizontal_axes
 from pointlift.evaluation.base import Trial, each
+from pointlift.finite import require_finite
 from pointlift.students import Student, evaluating
 
 Source = Callable[[Scene], dict[str, Tensor]]
 """A scene with N points -> named feature matrices (N, D) float32 on the CPU."""
+
+FEATURES = "the features of a 3D network"
 
 GEOMETRY_SCALES = (0.5, 1.0, 2.0)
 """Sides in metres of the cells in which `local_geometry` describes shape."""
@@ -25,7 +28,7 @@ COLUMN = 4.0
 def student_output(student: Student, scene: Scene, device: torch.device) -> Tensor:
     """The student's output features (N, D) float32 on the CPU, in eval mode, not normalised."""
     with evaluating(student):
-        return student(Batch.from_scenes([scene]).to(device)).float().cpu()
+        return require_finite(student(Batch.from_scenes([scene]).to(device)).float().cpu(), FEATURES, scene.id)
 
 
 def student_source(student: Student, device: torch.device, output: str, decoder: str) -> Source:
@@ -34,7 +37,8 @@ def student_source(student: Student, device: torch.device, output: str, decoder:
     def features(scene: Scene) -> dict[str, Tensor]:
         with evaluating(student):
             before = student.decoder_features(Batch.from_scenes([scene]).to(device))
-            return {output: student.head(before).float().cpu(), decoder: before.float().cpu()}
+            found = {output: student.head(before).float().cpu(), decoder: before.float().cpu()}
+            return require_finite(found, FEATURES, scene.id)
 
     return features
 

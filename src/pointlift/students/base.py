@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from pointlift.data.batch import Batch
 from pointlift.errors import DataError
+from pointlift.finite import require_finite
 
 if TYPE_CHECKING:
     from pointlift.data.scene import Scene
@@ -86,7 +87,7 @@ class Student(nn.Module):
         self.require_points(batch.scene_ids[0], len(batch.points))
         batch = batch.to(next(self.parameters()).device)
         with evaluating(self):
-            return self(batch).float().cpu().numpy()
+            return require_finite(self(batch).float().cpu(), "the student's features", batch.scene_ids[0]).numpy()
 
     def check(self, batch: Batch) -> Batch:
         """The batch itself, if its number of features fits; a `DataError` otherwise."""
