@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_t
 
 from pydantic import BaseModel, ConfigDict, create_model
 
-from pointlift.errors import RecipeError, brief, nearest
+from pointlift.errors import PluginError, RecipeError, brief, nearest
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -53,10 +53,17 @@ PLACE = Place()
 RANDOM_TEACHER = Control("random teacher", "a random teacher has learned nothing")
 
 
-def signature_options(name: str, kind: str, factory: Callable[..., Any], fixed: Sequence[str] = ()) -> type[BaseModel]:
+def signature_options(
+    name: str,
+    kind: str,
+    factory: Callable[..., Any],
+    fixed: Sequence[str] = (),
+    shared: Mapping[str, tuple[Any, Any]] | None = None,
+) -> type[BaseModel]:
     """Strict pydantic model of the keyword-only arguments of ``factory`` but the ``fixed`` ones, ``name`` among them.
 
-    Positional arguments (a student's ``in_channels``, a method's ``teacher``) are wiring and not options.
+    Positional arguments (a student's ``in_channels``, a method's ``teacher``) are wiring and not options. ``shared``
+    are options that all parts of the kind have, annotation and default, of which the factory knows nothing.
     """
     target = factory.__init__ if inspect.isclass(factory) else factory  # type: ignore[misc]
     hints = get_type_hints(target, include_extras=True)
@@ -65,6 +72,10 @@ def signature_options(name: str, kind: str, factory: Callable[..., Any], fixed: 
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY and key not in fixed:
             default = ... if parameter.default is inspect.Parameter.empty else parameter.default
             fields[key] = (hints[key], default)
+    for key, option in (shared or {}).items():
+        if key in fields:
+            raise PluginError(f"the {kind} '{name}' must not have the option '{key}', which every {kind} has already")
+        fields[key] = option
     return create_model(
         f"{kind}:{name}",
         __config__=ConfigDict(extra="forbid", protected_namespaces=(), allow_inf_nan=False),

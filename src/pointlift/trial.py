@@ -9,17 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import BaseModel
 
 from pointlift import recipe as recipes
 from pointlift.data.dataset import Dataset
 from pointlift.data.opening import open_dataset
-from pointlift.errors import CheckpointError, DataError
+from pointlift.errors import CheckpointError, DataError, RecipeError
 from pointlift.evaluation.base import Trial, require, require_run
 from pointlift.evaluation.naming import result_name
 from pointlift.evaluation.result import Result
 from pointlift.files import write_atomically
 from pointlift.progress import Progress, no_progress
-from pointlift.registry import PROTOCOLS, TASKS
+from pointlift.registry import DATASETS, PROTOCOLS, TASKS
 from pointlift.run import Run
 from pointlift.tasks.base import DEFAULT, Task
 from pointlift.teachers.base import Teacher
@@ -66,7 +67,7 @@ def open_trial(
     *,
     task: str | None = None,
     task_options: Mapping[str, Any] | None = None,
-    split: str = "val",
+    split: str | None = "val",
     label_data: Mapping[str, Any] | None = None,
     test_data: Mapping[str, Any] | None = None,
     data_root: Path | str | None = None,
@@ -84,7 +85,7 @@ def open_trial(
         run: a run folder.
         task: what is predicted; by default semantic segmentation.
         task_options: the task's own.
-        split: of the test data.
+        split: of the test data; None: what gives labels stands for them too.
         label_data: options in which the data that give labels differ from the recipe's, among them perhaps ``name``.
         test_data: options in which the test data alone differ; the ``part`` of a mixture holds for both, since every
             part has classes of its own.
@@ -205,15 +206,22 @@ def _known(run: Run, protocol: str) -> dict[str, Any]:
 
 
 def _data(
-    run: Run, split: str, label_data: dict[str, Any], test_data: dict[str, Any], data_root: Path | str | None
+    run: Run, split: str | None, label_data: dict[str, Any], test_data: dict[str, Any], data_root: Path | str | None
 ) -> tuple[Dataset, Dataset, Dataset]:
     """What the run was pretrained on, what gives labels, and what is tested."""
     values = run.recipe.to_dict()
     root = {} if data_root is None else {"data.root": str(data_root)}
     both = label_data | {key: value for key, value in test_data.items() if key == "part"}
-    of_labels = recipes.from_values(values, root | {f"data.{key}": value for key, value in both.items()}).data
+    of_labels = _changed_data(values, root, both, "--label-data")
     labelled = open_dataset(of_labels)
-    test = open_dataset(of_labels, **{"split": split, **test_data})
+    if split is None and not test_data:
+        test = labelled
+    elif "name" in test_data:
+        of_test = _changed_data(values | {"data": of_labels.model_dump(mode="json")}, {}, test_data, "--test-data")
+        own = {key: value for key, value in test_data.items() if key != "name"}
+        test = open_dataset(of_test, **{"split": split, **own})
+    else:
+        test = open_dataset(of_labels, **{"split": split, **test_data})
     pretrained = open_dataset(recipes.from_values(values, root).data) if both else labelled
     wanted = tuple(run.state["feature_names"])
     for scenes, what in ((labelled, "that give labels"), (test, "that are tested")):
@@ -223,3 +231,17 @@ def _data(
                 f"{what}, '{scenes.name}', have ({', '.join(scenes.feature_names)})"
             )
     return pretrained, labelled, test
+
+
+def _changed_data(values: dict[str, Any], root: dict[str, Any], changes: dict[str, Any], flag: str) -> BaseModel:
+    """The options of the recipe's data set with changed ones; another name is another data set, with its own options.
+
+    Raises:
+        RecipeError: an option is wrong, or the other data set needs a folder.
+    """
+    name = changes.get("name", values["data"]["name"])
+    if name != values["data"]["name"] and "root" not in changes:
+        field = DATASETS.options(str(name)).model_fields.get("root")
+        if field is not None and field.is_required() and (root.get("data.root") or values["data"].get("root")) is None:
+            raise RecipeError(f"the data set '{name}' needs the folder in which it lies: {flag} root=FOLDER")
+    return recipes.from_values(values, root | {f"data.{key}": value for key, value in changes.items()}).data

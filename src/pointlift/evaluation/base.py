@@ -11,7 +11,7 @@ import torch
 
 from pointlift.data.dataset import Dataset
 from pointlift.data.scene import Pairs, Scene
-from pointlift.errors import DataError, RecipeError
+from pointlift.errors import DataError, RecipeError, brief
 from pointlift.progress import Progress, no_progress
 from pointlift.registry import PROTOCOLS
 from pointlift.students.base import Student
@@ -143,7 +143,13 @@ def unmet_by_data(needs: Iterable[Need], task: Task, labelled: Dataset, test: Da
         return None
     ours, theirs = task.classes(labelled), task.classes(test)
     if ours != theirs:
-        return f"the data that give labels have the classes {ours}, the test data {theirs}; they must be the same"
+        advice = (
+            "" if labelled.name == test.name else f" (to learn from labels there too: --label-data name={test.name})"
+        )
+        return (
+            f"the data that give labels have the classes {brief(ours)}, the test data {brief(theirs)}; they must be "
+            f"the same{advice}"
+        )
     if not theirs:
         advice = f"; choose one of its parts: --test-data part={test.mixed[0]}" if test.mixed else ""
         return f"the data set '{test.name}' names no classes, but this protocol compares classes{advice}"
