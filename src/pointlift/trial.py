@@ -115,6 +115,7 @@ def open_trial(
         pixel_features=lambda: teacher.pixel_features,
         embed_text=lambda prompts: teacher.teacher.embed_text(prompts).cpu(),
         templates=lambda: teacher.teacher.templates,
+        batch_size=run.recipe.training.batch_size,
         method=method,
         trains=run.parts.trains,
         folder=run.folder / "evaluation",

@@ -1,7 +1,8 @@
 """Holding out scans: options that every data set has, for logs that come without a split of their own.
 
-``hold_out`` says which scans are kept from pretraining, as a share or by name; ``only_held_out`` asks for these in place of
-the others. Recipe, resume and evaluation go through `pointlift.data.opening`, so all of them mean the same scans.
+``hold_out`` says which scans are kept from pretraining, as a share or by name; ``only_held_out`` asks for these
+in place of the others. Recipe, resume and evaluation go through `pointlift.data.opening`, so all of them mean the same
+scans.
 """
 
 from __future__ import annotations

@@ -43,12 +43,13 @@ def check_protocol(part: Part) -> None:
     ``reads`` is how it reads features out, in words that follow "is read out", such as ``by text prompts alone``. For
     protocols that find classes of points without training on points, ``classifier`` is a function ``(trial, *,
     settings of its own) -> Classify`` by which pictures get the classes that the scores are of.
+    ``uses`` are needs that it can do without: what depends on them is left out where they are not met.
     """
-    extra = set(part.declared) - {"needs", "reads", "classifier"}
+    extra = set(part.declared) - {"needs", "reads", "classifier", "uses"}
     if extra or "needs" not in part.declared or not set(part.declared["needs"]) <= set(get_args(Need)):
         raise ValueError(
             f"the protocol '{part.name}' must declare its needs, some of: {', '.join(get_args(Need))}; and may declare "
-            "reads and classifier"
+            "reads, classifier and uses"
         )
 
 
@@ -73,6 +74,7 @@ class Trial:
             asked only by protocols that need more than the student; None if there is none.
         trains: what the method trained beside the encoder, see `Method.trains`.
         templates: the sentences around class names that the teacher's text side is usually asked with.
+        batch_size: scenes of a step of the pretraining.
     """
 
     student: Student
@@ -90,6 +92,7 @@ class Trial:
     method: Callable[[int | None], Method] | None = None
     trains: Trained | None = "points"
     templates: Callable[[], Sequence[str]] = lambda: ("{}",)
+    batch_size: int = 2
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -127,6 +130,16 @@ def unmet(
         else "hides patches, which only the student point_transformer has",
     }
     return next((reasons[need] for need in needs if reasons.get(need)), None)
+
+
+def labelled_points(trial: Trial) -> bool:
+    """Whether points of the test data have classes, those of the data that give labels, for a protocol that uses them.
+
+    That is for protocols to which labels are no need, see `check_protocol`.
+    """
+    return unmet_by_data(("point classes", "labels"), trial.task, trial.test, trial.test) is None and (
+        trial.task.classes(trial.labelled) == trial.task.classes(trial.test)
+    )
 
 
 def unmet_by_data(needs: Iterable[Need], task: Task, labelled: Dataset, test: Dataset) -> str | None:
@@ -183,9 +196,11 @@ def require(trial: Trial, protocol: str) -> None:
     sentence = unmet_by_data(needs, trial.task, trial.labelled, trial.test)
     if sentence:
         raise DataError(sentence)
-    for what, scenes in (("training", trial.labelled), ("test", trial.test)) if "labels" in needs else ():
+    for what, scenes in (("training", trial.labelled), ("test", trial.test)):
         if len(scenes) == 0:
             raise DataError(f"the {what} split of '{scenes.name}' has no scans")
+        if "labels" not in needs:
+            continue
         trial.task.targets(scenes[0], f"{what} scan")
 
 

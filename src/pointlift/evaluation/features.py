@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,8 @@ from pointlift.students import Student, evaluating
 
 Source = Callable[[Scene], dict[str, Tensor]]
 """A scene with N points -> named feature matrices (N, D) float32 on the CPU."""
+
+Item = TypeVar("Item")
 
 FEATURES = "the features of a 3D network"
 
@@ -49,17 +52,22 @@ def settle_normalization(student: Student, scenes: Iterable[Scene], device: torc
     A fresh network's running mean 0 and variance 1 belong to no data, so as a baseline it would be handicapped by
     something that needs neither labels nor training. Every batch normalisation gets the plain average over scans.
     """
-    layers = [part for part in student.modules() if isinstance(part, (nn.BatchNorm1d, nn.SyncBatchNorm))]
+    return settle(student, scenes, lambda scene: student(Batch.from_scenes([scene]).to(device)))
+
+
+def settle(network: nn.Module, items: Iterable[Item], use: Callable[[Item], Any]) -> int:
+    """`settle_normalization` of any network, of which ``use`` makes a forward pass with an item; returns how many."""
+    layers = [part for part in network.modules() if isinstance(part, (nn.BatchNorm1d, nn.SyncBatchNorm))]
     momenta = [layer.momentum for layer in layers]
     seen = 0
     for layer in layers:
         layer.reset_running_stats()
-    with evaluating(student):  # puts the mode of every layer back
-        student.train()
-        for seen, scene in enumerate(scenes, start=1):
+    with evaluating(network):  # puts the mode of every layer back
+        network.train()
+        for seen, item in enumerate(items, start=1):
             for layer in layers:
-                layer.momentum = 1.0 / seen  # the running average of the scans so far
-            student(Batch.from_scenes([scene]).to(device))
+                layer.momentum = 1.0 / seen  # the running average of the items so far
+            use(item)
     for layer, momentum in zip(layers, momenta, strict=True):
         layer.momentum = momentum
     return seen
