@@ -312,12 +312,12 @@ def check(
     """
     from pointlift.commands.check import check as run_check
     from pointlift.commands.check import tables
-    from pointlift.data.opening import open_by_name
+    from pointlift.data.opening import open_split
     from pointlift.recipe import parse_overrides
 
     options = {"split": split, **({"root": data_root} if data_root else {}), **parse_overrides(set_ or [])}
     with progress_shown() as progress:
-        report = run_check(open_by_name(data, **options), limit=limit, out=out, progress=progress)
+        report = run_check(open_split(data, **options), limit=limit, out=out, progress=progress)
     if as_json:
         print_json(report)
         return

@@ -37,6 +37,17 @@ def open_by_name(name: str, **given: Any) -> Dataset:
     return dataset
 
 
+def open_split(name: str, split: str, **given: Any) -> Dataset:
+    """The data set called ``name`` with these options, and of it what a split means where scans are held out.
+
+    Raises:
+        RecipeError: there is no such data set, or an option is wrong.
+        DataError: the data cannot be opened, or have no such split.
+    """
+    options = validated(DATASETS.options(name), {"name": name, **given}, what=f"data set '{name}'")
+    return open_by_name(name, **_of_split(name, option_values(options), {"split": split, **given}))
+
+
 def open_dataset(options: BaseModel, without: tuple[str, ...] = (), **changes: Any) -> Dataset:
     """The data set of validated options, as a recipe or a part of a mixture gives them, with changed ones.
 
