@@ -343,10 +343,17 @@ def list_(
     if as_json:
         print_json(entries)
         return
-    table = Table("name", "what it is", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    # a name is there to be copied, however narrow the terminal is
+    table.add_column("name", no_wrap=True, min_width=max(map(len, entries), default=0))
+    table.add_column("what it is")
     for name, summary in entries.items():
-        table.add_row(name, summary)
-    Console().print(table)
+        table.add_row(escaped(name), escaped(summary))
+    output = Console()
+    longest = max(map(len, entries), default=0)
+    if not output.is_terminal or output.width < longest + 24:
+        output = Console(width=max(output.width, longest + 80))
+    output.print(table)
 
 
 def main(arguments: list[str] | None = None) -> None:

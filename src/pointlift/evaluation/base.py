@@ -195,7 +195,9 @@ def require(trial: Trial, protocol: str) -> None:
     require_run(protocol, trains=trial.trains, has_text=trial.embed_text is not None, student=type(trial.student))
     sentence = unmet_by_data(needs, trial.task, trial.labelled, trial.test)
     if sentence:
-        raise DataError(sentence)
+        free = [name for name in PROTOCOLS.names() if "labels" not in PROTOCOLS.get(name).declared["needs"]]
+        advice = "" if trial.test.labels else f" (without labels there are: {', '.join(free)})"
+        raise DataError(f"{sentence}{advice}")
     for what, scenes in (("training", trial.labelled), ("test", trial.test)):
         if len(scenes) == 0:
             raise DataError(f"the {what} split of '{scenes.name}' has no scans")
