@@ -12,7 +12,7 @@ from pointlift import trial
 from pointlift.commands import rehearse as rehearsal
 from pointlift.commands.predict import predict as predict
 from pointlift.data.dataset import Dataset
-from pointlift.data.opening import open_by_name
+from pointlift.data.opening import open_split
 from pointlift.evaluation.result import Result
 from pointlift.progress import Progress
 from pointlift.recipe import Recipe
@@ -105,9 +105,10 @@ def load(run: Path | str) -> Student:
     return Run(run).student()
 
 
-def dataset(name: str, root: Path | str, split: str = "train", **options: Any) -> Dataset:
-    """A data set as a sequence of Scenes."""
-    return open_by_name(name, root=Path(root), split=split, **options)
+def dataset(name: str, root: Path | str | None = None, split: str = "train", **options: Any) -> Dataset:
+    """A data set as a sequence of Scenes; one that lies nowhere, or that pointlift makes itself, needs no ``root``."""
+    place = {} if root is None else {"root": Path(root)}
+    return open_split(name, split, **place, **options)
 
 
 def teacher(name: str, **options: Any) -> Any:

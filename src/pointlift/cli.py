@@ -318,12 +318,12 @@ def check(
     """
     from pointlift.commands.check import check as run_check
     from pointlift.commands.check import tables
-    from pointlift.data.opening import open_by_name
+    from pointlift.data.opening import open_split
     from pointlift.recipe import parse_overrides
 
     options = {"split": split, **({"root": data_root} if data_root else {}), **parse_overrides(set_ or [])}
     with progress_shown() as progress:
-        report = run_check(open_by_name(data, **options), limit=limit, out=out, progress=progress)
+        report = run_check(open_split(data, **options), limit=limit, out=out, progress=progress)
     if as_json:
         print_json(report)
         return
@@ -349,10 +349,17 @@ def list_(
     if as_json:
         print_json(entries)
         return
-    table = Table("name", "what it is", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    # a name is there to be copied, however narrow the terminal is
+    table.add_column("name", no_wrap=True, min_width=max(map(len, entries), default=0))
+    table.add_column("what it is")
     for name, summary in entries.items():
-        table.add_row(name, summary)
-    Console().print(table)
+        table.add_row(escaped(name), escaped(summary))
+    output = Console()
+    longest = max(map(len, entries), default=0)
+    if not output.is_terminal or output.width < longest + 24:
+        output = Console(width=max(output.width, longest + 80))
+    output.print(table)
 
 
 def main(arguments: list[str] | None = None) -> None:

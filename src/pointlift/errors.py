@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Iterable
+
+_LONGEST = 1200
 
 
 class PointliftError(Exception):
-    """A mistake that the user can mend; the message names the file or key and what would be right."""
+    """A mistake that the user can mend; the message names the file or key and what would be right.
+
+    What a message quotes may be of any size, so the middle of a very long one is left out.
+    """
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 303]} … {text[-300:]}"
 
 
 class DataError(PointliftError):
@@ -37,3 +47,17 @@ def nearest(name: str, known: Iterable[str]) -> str:
     if close:
         return f"; did you mean '{close[0]}'?"
     return f"; known are: {', '.join(known)}" if known else ""
+
+
+class _Brief(reprlib.Repr):
+    """Shows of a value as much as fits into a sentence."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel, self.maxdict, self.maxlist, self.maxtuple, self.maxset = 4, 8, 8, 8, 8
+        self.maxstring, self.maxother, self.maxlong = 200, 200, 40
+
+
+def brief(value: object) -> str:
+    """The ``repr`` of a value, shortened where it is long: what somebody wrote may be of any size."""
+    return _Brief().repr(value)

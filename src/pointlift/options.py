@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_t
 
 from pydantic import BaseModel, ConfigDict, create_model
 
-from pointlift.errors import RecipeError, nearest
+from pointlift.errors import PluginError, RecipeError, brief, nearest
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -55,10 +55,17 @@ NAMED_PLACE = Place(named=True)
 RANDOM_TEACHER = Control("random teacher", "a random teacher has learned nothing")
 
 
-def signature_options(name: str, kind: str, factory: Callable[..., Any], fixed: Sequence[str] = ()) -> type[BaseModel]:
+def signature_options(
+    name: str,
+    kind: str,
+    factory: Callable[..., Any],
+    fixed: Sequence[str] = (),
+    shared: Mapping[str, tuple[Any, Any]] | None = None,
+) -> type[BaseModel]:
     """Strict pydantic model of the keyword-only arguments of ``factory`` but the ``fixed`` ones, ``name`` among them.
 
-    Positional arguments (a student's ``in_channels``, a method's ``teacher``) are wiring and not options.
+    Positional arguments (a student's ``in_channels``, a method's ``teacher``) are wiring and not options. ``shared``
+    are options that all parts of the kind have, annotation and default, of which the factory knows nothing.
     """
     target = factory.__init__ if inspect.isclass(factory) else factory  # type: ignore[misc]
     hints = get_type_hints(target, include_extras=True)
@@ -67,6 +74,10 @@ def signature_options(name: str, kind: str, factory: Callable[..., Any], fixed: 
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY and key not in fixed:
             default = ... if parameter.default is inspect.Parameter.empty else parameter.default
             fields[key] = (hints[key], default)
+    for key, option in (shared or {}).items():
+        if key in fields:
+            raise PluginError(f"the {kind} '{name}' must not have the option '{key}', which every {kind} has already")
+        fields[key] = option
     return create_model(
         f"{kind}:{name}",
         __config__=ConfigDict(extra="forbid", protected_namespaces=(), allow_inf_nan=False),
@@ -157,7 +168,7 @@ def _explanation(first: Any, key: str, model: type[BaseModel], what: str) -> str
         flags = () if holder is None else marks(holder, str(first["loc"][-1]))
         flag = next((mark.flag for mark in flags if isinstance(mark, Place) and mark.flag), None)
         return f"{what}: the key '{key}' is missing{f'; give {flag}' if flag else ''}"
-    return f"{what}: '{key}' is {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}"
+    return f"{what}: '{key}' is {brief(first['input'])}: {first['msg'][0].lower()}{first['msg'][1:]}"
 
 
 def _model_at(model: type[BaseModel], path: Sequence[Any]) -> type[BaseModel] | None:

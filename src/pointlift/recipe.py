@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny
 
 from pointlift import recipes as files
 from pointlift.data.augmentation import ImageAugmentation, PointAugmentation
+from pointlift.documents import yaml_of
 from pointlift.errors import RecipeError
 from pointlift.options import DATA_ROOT, PLACE, Place, marked, marks, validated
 from pointlift.registry import DATASETS, LOSSES, METHODS, STUDENTS, TEACHERS
@@ -107,10 +107,10 @@ def _parse(text: str) -> tuple[str, Any]:
     if not separator or not key:
         raise RecipeError(f"the override '{text}' should look like loss.temperature=0.1")
     try:
-        return key, yaml.safe_load(value)
-    except yaml.YAMLError as error:
+        return key, yaml_of(value, f"the value of {key}")
+    except RecipeError as error:
         raise RecipeError(
-            f"the value in the override '{text}' is not valid YAML; put text with braces into quotes, as in "
+            f"the value in the override '{text[:200]}' is not valid YAML; put text with braces into quotes, as in "
             f"--set '{key}=\"{value}\"'"
         ) from error
 

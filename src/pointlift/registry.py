@@ -64,11 +64,13 @@ class Registry:
         package: that holds the built-in ones.
         contract: ``module:name`` of what they must be: a base class, or a function that is given a `Part` and raises a
             `ValueError`.
+        shared: ``module:name`` of options that all parts have beside their own, see `signature_options`; whoever builds
+            a part knows what they mean, and the part does not.
     """
 
-    def __init__(self, kind: str, variable: str, package: str, contract: str) -> None:
+    def __init__(self, kind: str, variable: str, package: str, contract: str, shared: str | None = None) -> None:
         self.kind = kind
-        self._variable, self._package, self._contract = variable, package, contract
+        self._variable, self._package, self._contract, self._shared = variable, package, contract, shared
         self._parts: dict[str, Part] = {}
         self._options: dict[str, type[BaseModel]] = {}
 
@@ -123,13 +125,20 @@ class Registry:
         """Strict pydantic model of the options of ``name``, see `signature_options`."""
         if name not in self._options:
             part = self.get(name)
-            self._options[name] = signature_options(name, self.kind, part.factory, tuple(part.fixed))
+            self._options[name] = signature_options(name, self.kind, part.factory, tuple(part.fixed), self.shared)
         return self._options[name]
 
     def checked(self, name: str, options: Mapping[str, Any], what: str | None = None) -> dict[str, Any]:
         """The keyword arguments of ``name``, from options that are checked against its signature."""
         given = {"name": name, **options}
-        return option_values(validated(self.options(name), given, what=what or f"{self.kind} '{name}'"))
+        values = option_values(validated(self.options(name), given, what=what or f"{self.kind} '{name}'"))
+        return {key: value for key, value in values.items() if key not in self.shared}
+
+    @cached_property
+    def shared(self) -> Mapping[str, tuple[Any, Any]]:
+        """The options that all parts have beside their own: annotation and default."""
+        module, _, name = (self._shared or "").partition(":")
+        return vars(import_module(module))[name] if module else {}
 
     def build(self, name: str, *args: Any, **options: Any) -> Any:
         """Build the part called ``name`` with options that are checked against its signature first."""
@@ -181,7 +190,13 @@ def _registered(node: ast.ClassDef | ast.FunctionDef, variable: str) -> Iterator
             yield first, rest[0] if rest else ""
 
 
-DATASETS = Registry("data set", "DATASETS", "pointlift.datasets", "pointlift.data.dataset:Dataset")
+DATASETS = Registry(
+    "data set",
+    "DATASETS",
+    "pointlift.datasets",
+    "pointlift.data.dataset:Dataset",
+    shared="pointlift.data.selection:SHARED",
+)
 TEACHERS = Registry("teacher", "TEACHERS", "pointlift.teachers", "pointlift.teachers.base:Teacher")
 STUDENTS = Registry("student", "STUDENTS", "pointlift.students", "pointlift.students.base:Student")
 LOSSES = Registry("loss", "LOSSES", "pointlift.losses", "pointlift.losses.base:check_loss")

@@ -114,9 +114,24 @@ class Run:
             raise CheckpointError(f"{self.folder} has no complete checkpoint yet; run the pretrain command again")
         return path
 
+    def __repr__(self) -> str:
+        path = checkpoint.latest(self.folder / "checkpoints")
+        done = "no checkpoint yet" if path is None else path.name
+        return f"Run({str(self.folder)!r}: {self.recipe.name}, seed {self.recipe.seed}, {done})"
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What the newest checkpoint says beside its weights; a `CheckpointError` if it does not say enough."""
+        path = self.checkpoint
+        state = checkpoint.read_state(path)
+        for key in ("step", "student", "feature_names"):
+            if key not in state:
+                raise CheckpointError(f"{path / checkpoint.STATE} does not say '{key}'; delete that checkpoint")
+        return state
+
     def fresh_student(self, seed: int) -> Student:
         """A randomly initialised student of this run's shape."""
-        shape = checkpoint.read_state(self.checkpoint)["student"]
+        shape = self.state["student"]
         return self.parts.student(shape["in_channels"], shape["out_channels"], seed, scratch=True)
 
     def student(self) -> Student:
@@ -141,7 +156,12 @@ class Run:
     def steps(self) -> int:
         """How many steps the whole run has, also where the recipe gives its length in epochs."""
         training = self.recipe.training
-        return training.steps if training.epochs is None else int(checkpoint.read_state(self.checkpoint)[STEP_COUNT])
+        if training.epochs is None:
+            return training.steps
+        steps = self.state.get(STEP_COUNT)
+        if type(steps) is not int:
+            raise CheckpointError(f"{self.checkpoint / checkpoint.STATE} does not say how many steps the epochs are")
+        return steps
 
     def with_teacher(self, source: str | None) -> Run:
         """The run itself, or one whose teacher's weights lie at ``source``."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,12 +25,11 @@ from pointlift.files import write_atomically
 from pointlift.options import Place, marked, option_values, settings
 from pointlift.progress import Progress, no_progress
 from pointlift.recipe import Recipe
-from pointlift.registry import PROTOCOLS, TASKS, TEACHERS
+from pointlift.registry import DATASETS, PROTOCOLS, TASKS, TEACHERS
 from pointlift.run import Run
 from pointlift.tasks.base import DEFAULT, Task
 from pointlift.teachers.base import Teacher
 from pointlift.teachers.pixels import PixelFeatures
-from pointlift.train import checkpoint
 from pointlift.train.method import Method
 
 _log = logging.getLogger(__name__)
@@ -55,7 +54,7 @@ class OpenedTeacher:
             CheckpointError: weights or options are not those that the student learned from.
         """
         run, features = self._run, self._run.parts.pixel_features
-        learned_from = checkpoint.read_state(run.checkpoint).get("teacher")
+        learned_from = run.state.get("teacher")
         if learned_from not in (None, features.teacher.known_as(learned_from)):
             raise CheckpointError(
                 f"{run.folder}: the student learned from another teacher than this {run.recipe.teacher.name} (its "
@@ -75,7 +74,7 @@ def open_trial(
     *,
     task: str | None = None,
     task_options: Mapping[str, Any] | None = None,
-    split: str = "val",
+    split: str | None = "val",
     label_data: Mapping[str, Any] | None = None,
     test_data: Mapping[str, Any] | None = None,
     data_root: Path | str | None = None,
@@ -93,7 +92,7 @@ def open_trial(
         run: a run folder.
         task: what is predicted; by default semantic segmentation.
         task_options: the task's own.
-        split: of the test data.
+        split: of the test data; None: what gives labels stands for them too.
         label_data: options in which the data that give labels differ from the recipe's, among them perhaps ``name``.
         test_data: options in which the test data alone differ; the ``part`` of a mixture holds for both, since every
             part has classes of its own.
@@ -109,7 +108,7 @@ def open_trial(
     teacher = OpenedTeacher(run, device)
     label_data, test_data = dict(label_data or {}), dict(test_data or {})
     data = data_options(run.recipe, split, label_data, test_data, data_root)
-    labelled, test = _opened(run, split, label_data, test_data, data)
+    labelled, test = _opened(run, split, test_data, data)
     as_pretrained = data.pretrained == data.labelled
 
     def method(seed: int | None) -> Method:
@@ -118,7 +117,7 @@ def open_trial(
 
     return Trial(
         student=run.student().to(device),
-        pretrained=lambda: labelled if as_pretrained else open_dataset(data.pretrained),
+        pretrained=cache(lambda: labelled if as_pretrained else open_dataset(data.pretrained)),
         pretrained_on=described(labelled)
         if as_pretrained
         else {"data set": run.recipe.data.name, **settings(data.pretrained)},
@@ -129,6 +128,7 @@ def open_trial(
         pixel_features=lambda: teacher.pixel_features,
         embed_text=lambda prompts: teacher.teacher.embed_text(prompts).cpu(),
         templates=lambda: teacher.teacher.templates,
+        batch_size=run.recipe.training.batch_size,
         method=method,
         trains=run.parts.trains,
         folder=run.folder / "evaluation",
@@ -231,7 +231,7 @@ class TrialData(NamedTuple):
 
 def data_options(
     recipe: Recipe,
-    split: str,
+    split: str | None,
     label_data: Mapping[str, Any],
     test_data: Mapping[str, Any],
     data_root: Path | str | None = None,
@@ -241,28 +241,34 @@ def data_options(
     Raises:
         RecipeError: an option does not fit its data set, or the split is given twice.
     """
-    if test_data.get("split", split) != split:
+    if split is not None and test_data.get("split", split) != split:
         raise RecipeError(f"the split is '{split}' and test_data says split={test_data['split']}; give it once")
     own = recipes.from_values(recipe.to_dict(), {} if data_root is None else {"data.root": str(data_root)})
     shared = {} if {"part", "name"} & label_data.keys() else {k: v for k, v in test_data.items() if k == "part"}
-    labelled = _changed(own, {**shared, **label_data})
-    test = _changed(labelled, {key: value for key, value in test_data.items() if key not in ("split", *shared)})
+    labelled = _changed(own, {**shared, **label_data}, "--label-data")
+    of_test = {key: value for key, value in test_data.items() if key not in ("split", *shared)}
+    test = _changed(labelled, of_test, "--test-data")
     return TrialData(own.data, labelled.data, test.data)
 
 
-def _changed(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
+def _changed(recipe: Recipe, changes: Mapping[str, Any], flag: str) -> Recipe:
     """The recipe with changed options of its data; those of a data set of another name begin anew."""
+    name = str(changes.get("name", recipe.data.name))
+    given = {**option_values(recipe.data), **changes}
+    if name != recipe.data.name and given.get("root") is None:
+        field = DATASETS.options(name).model_fields.get("root")
+        if field is not None and field.is_required():
+            raise RecipeError(f"the data set '{name}' needs the folder in which it lies: {flag} root=FOLDER")
     return recipes.from_values(recipe.to_dict(), {f"data.{key}": value for key, value in changes.items()})
 
 
-def _opened(
-    run: Run, split: str, label_data: dict[str, Any], test_data: dict[str, Any], data: TrialData
-) -> tuple[Dataset, Dataset]:
+def _opened(run: Run, split: str | None, test_data: dict[str, Any], data: TrialData) -> tuple[Dataset, Dataset]:
     """What gives labels and what is tested; a `DataError` unless their points have the features of the pretraining."""
     labelled = open_dataset(data.labelled)
     explicit = {k: v for k, v in option_values(data.test).items() if k in test_data}  # thinned out on purpose
-    test = open_dataset(data.test, **{"split": split, **explicit})
-    wanted = tuple(checkpoint.read_state(run.checkpoint)["feature_names"])
+    changes = explicit if split is None else {"split": split, **explicit}
+    test = open_dataset(data.test, **changes) if changes or data.test != data.labelled else labelled
+    wanted = tuple(run.state["feature_names"])
     for scenes, what in ((labelled, "that give labels"), (test, "that are tested")):
         if tuple(scenes.feature_names) != wanted:
             raise DataError(

@@ -48,7 +48,11 @@ def test_an_empty_split_is_named(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("protocol", "changes", "said"),
     [
-        ("zero-shot", {"trains": "tokens"}, "no features in the teacher's space .it can be tested by finetune, linear"),
+        (
+            "zero-shot",
+            {"trains": "tokens"},
+            "no features in the teacher's space .it can be tested by fidelity, fine",
+        ),
         ("zero-shot", {}, "the teacher has no text encoder"),
         ("structure", {"trains": None}, "trained the encoder alone"),
         ("retrieval", {}, "which only a method that trained token sets has"),

@@ -50,6 +50,7 @@ def on_frames(folder: Path) -> Trial:
 
 WORLDS: dict[str, tuple[Callable[[Path], Trial], dict[str, Any]]] = {
     "exemplar": (on_points, {"samples_per_class": 50}),
+    "fidelity": (on_points, {"points": 200, "occlusion": 0.05, "min_depth": 1.0, "batch_size": 1}),
     "finetune": (on_points, {"steps": 4, "evaluate_every": 2, "warmup_steps": 0, "scratch_learning_rate": 0.01}),
     "linear-probe": (on_points, {"minimum_steps": 20, "classifier_epochs": 1, "points_per_scene": 100, "raw_mlp": 4}),
     "reconstruction": (on_frames, {"points": 64, "steps": 2, "batch_size": 2}),
@@ -79,7 +80,8 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Result]
 def test_rows_have_roles_and_columns_have_values(name: str, results: Callable[[str], Result]) -> None:
     result = results(name)
     assert result.protocol == name
-    assert result.task == ("segmentation" if "labels" in PROTOCOLS.get(name).declared["needs"] else None)
+    declared = PROTOCOLS.get(name).declared
+    assert result.task == ("segmentation" if "labels" in {*declared["needs"], *declared.get("uses", ())} else None)
     assert result.student.subset == ""
     assert result.of_role("baseline")
     assert {row.role for row in result} <= {"student", "teacher", "baseline"}

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
+from pointlift.data.selection import split_by_sequence
 from pointlift.errors import DataError, RecipeError
-from pointlift.evaluation.sampling import Shortlist, generator, split_by_sequence, spread, subset
+from pointlift.evaluation.sampling import Shortlist, generator, spread, subset
 
 
 @pytest.mark.parametrize("count", [1, 7, 100, 350])

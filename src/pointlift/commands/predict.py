@@ -24,7 +24,6 @@ from pointlift.files import write_atomically
 from pointlift.options import option_values
 from pointlift.registry import DATASETS
 from pointlift.run import Run
-from pointlift.train import checkpoint
 from pointlift.trial import OpenedTeacher
 
 OUT = Path("predictions")
@@ -82,7 +81,7 @@ def predict(
             f"{run.folder}: the method '{run.recipe.method.name}' trained the encoder alone, so the student has no "
             "features in the teacher's space, which predict gives and compares with prompts"
         )
-    path, state = run.checkpoint, checkpoint.read_state(run.checkpoint)
+    path, state = run.checkpoint, run.state
     if intensity_scale is None and suffix_of(Path(scan)) == ".bin":
         intensity_scale = option_values(run.recipe.data).get("intensity_scale")
     read = open_scan(scan, state["feature_names"], intensity_scale=intensity_scale, fields=fields)

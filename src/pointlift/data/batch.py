@@ -145,6 +145,11 @@ class Batch:
         )
 
 
+def collate(scenes: Sequence[Scene]) -> Batch:
+    """A Batch of scenes, as a ``DataLoader`` asks for it in ``collate_fn``; see `Batch.from_scenes`."""
+    return Batch.from_scenes(scenes)
+
+
 def _joined(arrays: Sequence[np.ndarray | None], dtype: torch.dtype = torch.int64) -> Tensor | None:
     """The arrays as one tensor, or None if any of them is missing."""
     known = [torch.as_tensor(array, dtype=dtype) for array in arrays if array is not None]

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
-from pointlift.errors import RecipeError, nearest
+from pointlift.documents import read_yaml, yaml_of
+from pointlift.errors import RecipeError, brief, nearest
 
 NOTHING = -1
 """In `ClassMap.table`: an id that is ignored, or of a class without target."""
@@ -182,7 +182,7 @@ def _class_list(values: dict[str, Any], where: str) -> ClassList:
     ignored = ignored if isinstance(ignored, list) else [ignored]
     for number in (*given, *ignored):
         if type(number) is not int or not 0 <= number <= 65535:
-            raise RecipeError(f"{where}: the id {number!r} is not a whole number from 0 on")
+            raise RecipeError(f"{where}: the id {brief(number)} is not a whole number from 0 on")
     names, aliases = _names(dict(sorted(given.items())), where)
     both = sorted(set(given) & set(ignored)) if "ignored" in values else []
     if both:
@@ -197,7 +197,7 @@ def _names(given: Mapping[int, Any], where: str) -> tuple[tuple[str, ...], dict[
     for number, value in given.items():
         of_class = value if isinstance(value, list) else [value]
         if not of_class or not all(isinstance(name, str) and plain(name) for name in of_class):
-            raise RecipeError(f"{where}: the id {number} needs a name, or a list of names, not {value!r}")
+            raise RecipeError(f"{where}: the id {number} needs a name, or a list of names, not {brief(value)}")
         for name in of_class:
             other = aliases.setdefault(plain(name), len(names))
             if other != len(names):
@@ -220,21 +220,12 @@ def _read(source: str, what: str) -> tuple[dict[str, Any], str]:
     """Content of a shipped file by name or of a user's own, and what to call it."""
     path = Path(source).expanduser()
     if path.suffix in (".yaml", ".yml"):
-        try:
-            text, where = path.read_text(encoding="utf-8"), str(path)
-        except (OSError, UnicodeDecodeError) as error:
-            raise RecipeError(
-                f"the {what} {path} cannot be read: {getattr(error, 'strerror', None) or error}"
-            ) from error
+        values, where = read_yaml(path, what), str(path)
     elif source in shipped():
         text = (resources.files("pointlift.data") / "class_maps" / f"{source}.yaml").read_text(encoding="utf-8")
-        where = source
+        values, where = yaml_of(text, source), source
     else:
         raise RecipeError(f"there is no {what} called '{source}' (a file ends in .yaml){nearest(source, shipped())}")
-    try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"{where} is not valid YAML: {str(error).splitlines()[0]}") from error
     if not isinstance(values, dict):
         raise RecipeError(f"{where} should hold keys and values, such as 'classes:' with 0: road below it")
     return values, where

@@ -161,6 +161,10 @@ class Subset(Dataset):
         """The pose of the chosen scene."""
         return self.scenes.pose(self.indices[index])
 
+    def prepare(self, progress: Progress | None = None) -> Any:
+        """Let the data set make what it makes on first use."""
+        return self.scenes.prepare(progress)
+
 
 def as_dataset(scenes: Sequence[Scene]) -> Dataset:
     """The data set itself, or scenes in a list as one."""

@@ -253,7 +253,3 @@ class Narrowed(Subset):
     def epoch(self, rng: np.random.Generator) -> np.ndarray:
         """As the data set has it."""
         return self.scenes.epoch(rng)
-
-    def prepare(self, progress: Progress | None = None) -> None:
-        """Let the data set make what it makes on first use."""
-        self.scenes.prepare(progress)

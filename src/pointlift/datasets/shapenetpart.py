@@ -7,7 +7,6 @@ Layouts: ``synsetoffset2category.txt``, ``train_test_split/shuffled_{train,val,t
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -18,6 +17,7 @@ from pointlift.data import objects
 from pointlift.data.objects import StoredObject, StoredObjects
 from pointlift.data.options import at_least, one_of
 from pointlift.data.scene import Scene
+from pointlift.documents import json_of, shaped
 from pointlift.errors import DataError
 from pointlift.files import read_bytes
 from pointlift.options import DATA_ROOT
@@ -157,9 +157,9 @@ def _read_txt_layout(root: Path, part: str) -> list[StoredObject]:
     _check_synsets(root / "synsetoffset2category.txt")
     listing = root / "train_test_split" / f"shuffled_{part}_file_list.json"
     try:
-        entries = json.loads(read_bytes(listing))
+        entries = shaped(json_of(read_bytes(listing), str(listing)), list[str], str(listing))
         pairs = [tuple(str(entry).split("/")[-2:]) for entry in entries]
-    except (ValueError, TypeError) as error:
+    except DataError as error:
         raise DataError(f"{listing}: this is not a JSON list of names such as shape_data/02691156/1a2b") from error
     found = []
     for entry, pair in zip(entries, pairs, strict=True):
@@ -203,8 +203,8 @@ def _read_hdf5_layout(root: Path, part: str) -> list[StoredObject]:
 def _check_numbering(path: Path) -> None:
     """Raise a `DataError` unless the file numbers the parts of each category as they are here."""
     try:
-        table = {str(key): int(value) for key, value in json.loads(read_bytes(path)).items()}
-    except (ValueError, TypeError, AttributeError) as error:
+        table = shaped(json_of(read_bytes(path), str(path)), dict[str, int], str(path))
+    except DataError as error:
         raise DataError(f'{path}: this is not a JSON table such as {{"03001627_1": 12}}') from error
     for index, (name, synset, _) in enumerate(CATEGORIES):
         first = sum(len(parts) for _, _, parts in CATEGORIES[:index])

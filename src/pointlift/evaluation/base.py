@@ -11,7 +11,7 @@ import torch
 
 from pointlift.data.dataset import Dataset
 from pointlift.data.scene import Pairs, Scene
-from pointlift.errors import DataError, RecipeError
+from pointlift.errors import DataError, RecipeError, brief
 from pointlift.progress import Progress, no_progress
 from pointlift.registry import PROTOCOLS
 from pointlift.students.base import Student
@@ -43,12 +43,13 @@ def check_protocol(part: Part) -> None:
     ``reads`` is how it reads features out, in words that follow "is read out", such as ``by text prompts alone``. For
     protocols that find classes of points without training on points, ``classifier`` is a function ``(trial, *,
     settings of its own) -> Classify`` by which pictures get the classes that the scores are of.
+    ``uses`` are needs that it can do without: what depends on them is left out where they are not met.
     """
-    extra = set(part.declared) - {"needs", "reads", "classifier"}
+    extra = set(part.declared) - {"needs", "reads", "classifier", "uses"}
     if extra or "needs" not in part.declared or not set(part.declared["needs"]) <= set(get_args(Need)):
         raise ValueError(
             f"the protocol '{part.name}' must declare its needs, some of: {', '.join(get_args(Need))}; and may declare "
-            "reads and classifier"
+            "reads, classifier and uses"
         )
 
 
@@ -74,6 +75,7 @@ class Trial:
             asked only by protocols that need more than the student; None if there is none.
         trains: what the method trained beside the encoder, see `Method.trains`.
         templates: the sentences around class names that the teacher's text side is usually asked with.
+        batch_size: scenes of a step of the pretraining.
     """
 
     student: Student
@@ -92,6 +94,7 @@ class Trial:
     method: Callable[[int | None], Method] | None = None
     trains: Trained | None = "points"
     templates: Callable[[], Sequence[str]] = lambda: ("{}",)
+    batch_size: int = 2
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -131,6 +134,16 @@ def unmet(
     return next((reasons[need] for need in needs if reasons.get(need)), None)
 
 
+def labelled_points(trial: Trial) -> bool:
+    """Whether points of the test data have classes, those of the data that give labels, for a protocol that uses them.
+
+    That is for protocols to which labels are no need, see `check_protocol`.
+    """
+    return unmet_by_data(("point classes", "labels"), trial.task, trial.test, trial.test) is None and (
+        trial.task.classes(trial.labelled) == trial.task.classes(trial.test)
+    )
+
+
 def unmet_by_data(needs: Iterable[Need], task: Task, labelled: Dataset, test: Dataset) -> str | None:
     """Why a protocol with these needs cannot run on a task and data, as a sentence; None if it can.
 
@@ -145,7 +158,13 @@ def unmet_by_data(needs: Iterable[Need], task: Task, labelled: Dataset, test: Da
         return None
     ours, theirs = task.classes(labelled), task.classes(test)
     if ours != theirs:
-        return f"the data that give labels have the classes {ours}, the test data {theirs}; they must be the same"
+        advice = (
+            "" if labelled.name == test.name else f" (to learn from labels there too: --label-data name={test.name})"
+        )
+        return (
+            f"the data that give labels have the classes {brief(ours)}, the test data {brief(theirs)}; they must be "
+            f"the same{advice}"
+        )
     if not theirs:
         advice = f"; choose one of its parts: --test-data part={test.mixed[0]}" if test.mixed else ""
         return f"the data set '{test.name}' names no classes, but this protocol compares classes{advice}"
@@ -178,10 +197,14 @@ def require(trial: Trial, protocol: str) -> None:
     require_run(protocol, trains=trial.trains, has_text=trial.embed_text is not None, student=type(trial.student))
     sentence = unmet_by_data(needs, trial.task, trial.labelled, trial.test)
     if sentence:
-        raise DataError(sentence)
-    for what, scenes in (("training", trial.labelled), ("test", trial.test)) if "labels" in needs else ():
+        free = [name for name in PROTOCOLS.names() if "labels" not in PROTOCOLS.get(name).declared["needs"]]
+        advice = "" if trial.test.labels else f" (without labels there are: {', '.join(free)})"
+        raise DataError(f"{sentence}{advice}")
+    for what, scenes in (("training", trial.labelled), ("test", trial.test)):
         if len(scenes) == 0:
             raise DataError(f"the {what} split of '{scenes.name}' has no scans")
+        if "labels" not in needs:
+            continue
         trial.task.targets(scenes[0], f"{what} scan")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -11,10 +12,15 @@ from pointlift.data.batch import Batch
 from pointlift.data.scene import Scene
 from pointlift.data.up import UpAxis, heights, horizontal_axes
 from pointlift.evaluation.base import Trial, each
+from pointlift.finite import require_finite
 from pointlift.students import Student, evaluating
 
 Source = Callable[[Scene], dict[str, Tensor]]
 """A scene with N points -> named feature matrices (N, D) float32 on the CPU."""
+
+Item = TypeVar("Item")
+
+FEATURES = "the features of a 3D network"
 
 GEOMETRY_SCALES = (0.5, 1.0, 2.0)
 """Sides in metres of the cells in which `local_geometry` describes shape."""
@@ -25,7 +31,7 @@ COLUMN = 4.0
 def student_output(student: Student, scene: Scene, device: torch.device) -> Tensor:
     """The student's output features (N, D) float32 on the CPU, in eval mode, not normalised."""
     with evaluating(student):
-        return student(Batch.from_scenes([scene]).to(device)).float().cpu()
+        return require_finite(student(Batch.from_scenes([scene]).to(device)).float().cpu(), FEATURES, scene.id)
 
 
 def student_source(student: Student, device: torch.device, output: str, decoder: str) -> Source:
@@ -34,7 +40,8 @@ def student_source(student: Student, device: torch.device, output: str, decoder:
     def features(scene: Scene) -> dict[str, Tensor]:
         with evaluating(student):
             before = student.decoder_features(Batch.from_scenes([scene]).to(device))
-            return {output: student.head(before).float().cpu(), decoder: before.float().cpu()}
+            found = {output: student.head(before).float().cpu(), decoder: before.float().cpu()}
+            return require_finite(found, FEATURES, scene.id)
 
     return features
 
@@ -45,17 +52,22 @@ def settle_normalization(student: Student, scenes: Iterable[Scene], device: torc
     A fresh network's running mean 0 and variance 1 belong to no data, so as a baseline it would be handicapped by
     something that needs neither labels nor training. Every batch normalisation gets the plain average over scans.
     """
-    layers = [part for part in student.modules() if isinstance(part, (nn.BatchNorm1d, nn.SyncBatchNorm))]
+    return settle(student, scenes, lambda scene: student(Batch.from_scenes([scene]).to(device)))
+
+
+def settle(network: nn.Module, items: Iterable[Item], use: Callable[[Item], Any]) -> int:
+    """`settle_normalization` of any network, of which ``use`` makes a forward pass with an item; returns how many."""
+    layers = [part for part in network.modules() if isinstance(part, (nn.BatchNorm1d, nn.SyncBatchNorm))]
     momenta = [layer.momentum for layer in layers]
     seen = 0
     for layer in layers:
         layer.reset_running_stats()
-    with evaluating(student):  # puts the mode of every layer back
-        student.train()
-        for seen, scene in enumerate(scenes, start=1):
+    with evaluating(network):  # puts the mode of every layer back
+        network.train()
+        for seen, item in enumerate(items, start=1):
             for layer in layers:
-                layer.momentum = 1.0 / seen  # the running average of the scans so far
-            student(Batch.from_scenes([scene]).to(device))
+                layer.momentum = 1.0 / seen  # the running average of the items so far
+            use(item)
     for layer, momentum in zip(layers, momenta, strict=True):
         layer.momentum = momentum
     return seen

@@ -90,6 +90,8 @@ def read(values: Any, where: str = "this") -> Result:
     protocol, found = values.get("task"), values.get("results")
     if protocol not in _COLUMNS or not isinstance(found, Mapping):
         raise DataError(f"{where} is not a result that this version of pointlift reads; measure again")
+    if not all(isinstance(values.get(key, {}), Mapping) for key in ("protocol", "options")):
+        raise DataError(f"{where} is a damaged result; measure again")
     rows = [_row(name, metrics, where) for name, metrics in found.items()]
     for row in rows:
         if row.role == "student" and row.subset and "share_of_teacher" in values:
@@ -99,7 +101,7 @@ def read(values: Any, where: str = "this") -> Result:
     if decides is None:
         raise DataError(f"{where} has no value that decides; measure again")
     of_classes = any(row.classes for row in rows)
-    return Result(
+    result = Result(
         protocol,
         tuple(column for column in _COLUMNS[protocol] if column.key in known),
         rows,
@@ -110,11 +112,15 @@ def read(values: Any, where: str = "this") -> Result:
         _CLASSES if of_classes else (),
         {**{key: values[key] for key in _RUN if key in values}, "label_data": {}},
     )
+    try:
+        return result.checked()
+    except DataError as error:
+        raise DataError(f"{where} is a damaged result ({error}); measure again") from error
 
 
 def _row(name: str, metrics: Any, where: str) -> Row:
     of, subset = (name.removesuffix(_VISIBLE), "visible points") if name.endswith(_VISIBLE) else (name, "")
-    if of not in _ROLES or not isinstance(metrics, Mapping):
+    if of not in _ROLES or not isinstance(metrics, Mapping) or not isinstance(metrics.get("classes", {}), Mapping):
         raise DataError(f"{where} has a row '{name}' that this version of pointlift does not know; measure again")
     values = {key: value for key, value in metrics.items() if key not in (*_DETAILS, "classes")}
     details = {key: metrics[key] for key in _DETAILS if key in metrics}

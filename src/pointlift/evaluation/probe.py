@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from torch.nn.utils import skip_init
 
 from pointlift.errors import DataError
+from pointlift.finite import require_finite
 
 ClassWeights = Literal["none", "sqrt", "balanced"]
 
@@ -48,6 +49,7 @@ class Probe:
         device = self.mean.device
         found = [torch.zeros(0, dtype=torch.int64)]
         for part in features.split(chunk):
+            require_finite(part, "features that are to be classified")
             scores = self.network((part.to(device) - self.mean) * self.scale)
             found.append(scores.masked_fill(self.absent, -torch.inf).argmax(dim=1).cpu())
         return torch.cat(found)

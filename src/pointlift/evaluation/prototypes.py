@@ -15,6 +15,7 @@ from pointlift.evaluation.features import student_output
 from pointlift.evaluation.result import Result, Role, Row
 from pointlift.evaluation.scoring import row_of
 from pointlift.evaluation.visibility import Visibility, visible_features
+from pointlift.finite import require_finite
 from pointlift.students.base import Student
 from pointlift.tasks.confusion import NONE
 from pointlift.tasks.metric import Column, Metric
@@ -32,6 +33,7 @@ Classify = Callable[[Tensor], Tensor]
 
 def nearest(features: Tensor, prototypes: Tensor) -> Tensor:
     """Class (N,) of the prototype (C, D) with the highest cosine to each feature (N, D); NaN rows never win."""
+    require_finite(features, "features that are to be classified")
     absent = prototypes.isnan().any(dim=1)
     return cosines(features, prototypes.nan_to_num()).masked_fill(absent, -torch.inf).argmax(dim=1)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 
-from pointlift.errors import DataError
+from pointlift.documents import shaped
+from pointlift.errors import DataError, brief
 from pointlift.tasks.metric import Column as Column
 from pointlift.tasks.metric import Direction as Direction
 from pointlift.tasks.metric import Unit as Unit
@@ -106,13 +107,53 @@ class Result:
         if not isinstance(values, Mapping) or values.get("format") != FORMAT:
             raise DataError(f"{where} is not a result that this version of pointlift reads; measure again")
         try:
-            known = {key: value for key, value in values.items() if key != "format"}
-            known["columns"] = tuple(Column(**column) for column in values["columns"])
-            known["class_columns"] = tuple(Column(**column) for column in values["class_columns"])
-            known["rows"] = [Row(**row) for row in values["rows"]]
-            return cls(**known)
-        except (TypeError, KeyError) as error:
+            return shaped(values, cls, "it").checked()
+        except DataError as error:
             raise DataError(f"{where} is a damaged result ({error}); measure again") from error
+
+    def checked(self) -> Result:
+        """The result itself; a `DataError` if a value that tables show, or what it was measured on, is of no use."""
+        shaped(self.run, _MeasuredOn, "'run'")
+        shaped(self.settings, _Known, "'settings'")
+        if self.decides not in (column.key for column in self.columns):
+            raise DataError(f"'{self.decides}' decides, but is no column")
+        for row in self.rows:
+            _require_values(row.title, row.metrics, self.columns)
+            for name, values in row.classes.items():
+                if not isinstance(values, Mapping):
+                    raise DataError(f"the class '{name}' of the row '{row.title}' has no values")
+                _require_values(f"{row.title}, {name}", values, self.class_columns)
+        return self
+
+
+class _MeasuredOn(TypedDict, total=False):
+    """What reports read of ``Result.run``."""
+
+    recipe: str
+    seed: int
+    checkpoint: str
+    split: str
+    label_data: dict[str, Any] | None
+    test_data: dict[str, Any] | None
+    options: dict[str, Any] | None
+    evaluation_seed: int | None
+
+
+class _Known(TypedDict, total=False):
+    """What reports read of ``Result.settings``."""
+
+    seed: int
+    data: dict[str, dict[str, Any]]
+    occlusion: float | None
+    min_depth: float
+    classes: list[str]
+
+
+def _require_values(title: str, values: Mapping[str, Any], columns: Iterable[Column]) -> None:
+    for column in columns:
+        value = values.get(column.key)
+        if not isinstance(value, (int, float, np.number, np.bool_, type(None))):
+            raise DataError(f"'{column.key}' of the row '{title}' is {brief(value)} and no number")
 
 
 def _plain(value: Any) -> Any:

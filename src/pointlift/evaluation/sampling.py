@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import zlib
 from collections.abc import Sequence
 
@@ -29,33 +28,6 @@ def subset(count: int, fraction: float) -> list[int]:
     while (index := int(len(chosen) / fraction + 0.5)) < count:
         chosen.append(index)
     return chosen
-
-
-def split_by_sequence(ids: list[str], share: float) -> tuple[list[int], list[int], str]:
-    """Training scans to keep, those held out, and the rule in words.
-
-    Held out are the last whole sequences (the id up to its last ``/``) until they make up ``share`` of the scans, but
-    never the first sequence: neighbouring scans are near-copies, so single scans would not be held out at all. If there
-    is one sequence only, its last scans are held out.
-
-    Raises:
-        DataError: fewer than two scans.
-    """
-    if len(ids) < 2:
-        raise DataError(f"finetune needs at least two training scans, to hold one out; there are {len(ids)}")
-    wanted = max(1, math.ceil(share * len(ids) - 1e-9))
-    sequences = [name.rpartition("/")[0] for name in ids]
-    order = list(dict.fromkeys(sequences))
-    out: list[str] = []
-    while len(out) < len(order) - 1 and sum(name in out for name in sequences) < wanted:
-        out.append(order[-1 - len(out)])
-    if out:
-        held = [index for index, name in enumerate(sequences) if name in out]
-        rule = f"the {len(held)} scans of the last training sequence(s): {', '.join(sorted(out))}"
-    else:
-        held = list(range(len(ids) - min(wanted, len(ids) - 1), len(ids)))
-        rule = f"the last {len(held)} of the {len(ids)} training scans, as they are one sequence"
-    return [index for index in range(len(ids)) if index not in held], held, rule
 
 
 def spread(chosen: Sequence[int], count: int) -> list[int]:

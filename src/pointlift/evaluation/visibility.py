@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from pointlift.data.scene import Pairs, Scene
 from pointlift.evaluation.base import PixelFeatures
+from pointlift.finite import require_finite
 
 
 class Visibility(NamedTuple):
@@ -42,7 +43,7 @@ def visible_features(scene: Scene, pairs: Pairs, pixel_features: PixelFeatures) 
     Views in which the teacher says nothing, whose features are zeros, do not count; with no other view the mean is 0.
     """
     seen, row = np.unique(pairs.point_index, return_inverse=True)
-    unit = F.normalize(pixel_features(scene, pairs).float(), dim=1)
+    unit = F.normalize(require_finite(pixel_features(scene, pairs).float(), "the teacher's features", scene.id), dim=1)
     rows = torch.from_numpy(row.reshape(-1))
     sums = torch.zeros(len(seen), unit.shape[1]).index_add_(0, rows, unit)
     views = torch.bincount(rows[unit.any(dim=1)], minlength=len(seen))

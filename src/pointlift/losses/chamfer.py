@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from pointlift.losses.row_blocks import require_tensors
+
 
 def chamfer(first: Tensor, second: Tensor) -> Tensor:
     """Chamfer-L2 distance of P pairs of point sets, in float32 at least.
@@ -20,6 +22,7 @@ def chamfer(first: Tensor, second: Tensor) -> Tensor:
     Raises:
         ValueError: if the shapes are not those.
     """
+    require_tensors(first=first, second=second)
     fits = first.ndim == second.ndim == 3 and len(first) == len(second) and first.shape[2] == second.shape[2]
     if not fits or 0 in first.shape[1:] + second.shape[1:]:
         raise ValueError(f"chamfer takes (P, K, 3) and (P, L, 3), not {tuple(first.shape)} and {tuple(second.shape)}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pointlift.losses.row_blocks import prepare
+from pointlift.losses.row_blocks import prepare, require_tensors
 from pointlift.registry import LOSSES
 
 COLLAPSED = 1e-6
@@ -28,6 +28,7 @@ def cka(student: Tensor, teacher: Tensor, normalize: bool = True) -> Tensor:
     Raises:
         ValueError: if the shapes differ.
     """
+    require_tensors(student=student, teacher=teacher)
     with torch.autocast(student.device.type, enabled=False):
         student, teacher = prepare(student, teacher, normalize)
         if len(student) == 0:

@@ -17,7 +17,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from pointlift.losses.row_blocks import prepare, row_range, sum_over_blocks
+from pointlift.losses.row_blocks import prepare, require_tensors, row_range, sum_over_blocks
 from pointlift.registry import LOSSES
 
 Power = Literal[1, 2]
@@ -84,6 +84,7 @@ def similarity(student: Tensor, teacher: Tensor, normalize: bool = True, rows: s
     Raises:
         ValueError: if the shapes differ.
     """
+    require_tensors(student=student, teacher=teacher)
     with torch.autocast(student.device.type, enabled=False):
         student, teacher = prepare(student, teacher, normalize)
         start, stop = row_range(rows, len(student))

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from pointlift.losses.row_blocks import normalize_rows, prepare, row_range
+from pointlift.losses.row_blocks import normalize_rows, prepare, require_tensors, row_range
 from pointlift.registry import LOSSES
 
 LEAST_SHARE = 1e-3
@@ -44,6 +44,7 @@ def posterior(
     """
     if not temperature > 0:
         raise ValueError(f"temperature must be positive, not {temperature}")
+    require_tensors(student=student, teacher=teacher)
     with torch.autocast(student.device.type, enabled=False):
         student, teacher = prepare(student, teacher, normalize=False)
         if bool((teacher < 0).any()):

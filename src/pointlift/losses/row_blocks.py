@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pointlift.errors import DataError
+
 # (rows, elements of the pair matrix) that a block may have. On a CPU it should stay near the caches, and several blocks
 # let symmetric matrices be halved (benchmarks/losses.py); a GPU wants products that fill it.
 CPU_BLOCK = 256, 1 << 22
@@ -25,12 +27,21 @@ BlockTerms = Callable[[Tensor, Tensor, slice, "Tensor | None"], Tensor]
 their gradient with respect to the student is added to ``gradient`` in place."""
 
 
+def require_tensors(**given: object) -> None:
+    """A `DataError` that names the first argument that is no tensor, and how it becomes one."""
+    for name, value in given.items():
+        if not isinstance(value, Tensor):
+            kind = f"{type(value).__module__}.{type(value).__name__}"
+            raise DataError(f"{name} must be a torch tensor, not {kind}; torch.as_tensor({name}) makes it one")
+
+
 def prepare(student: Tensor, teacher: Tensor, normalize: bool) -> tuple[Tensor, Tensor]:
     """Check, cast (float64 stays, all else becomes float32), detach the teacher and L2-normalise both.
 
     Raises:
-        ValueError: if the two are not matrices of the same shape.
+        ValueError: if the two are not matrices of the same shape. DataError: if they are no tensors.
     """
+    require_tensors(student=student, teacher=teacher)
     if student.ndim != 2 or student.shape != teacher.shape:
         raise ValueError(
             f"student and teacher must be two (N, D) matrices of one shape, not "

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from pointlift.losses.row_blocks import require_tensors
+
 
 def segmentation_loss(logits: Tensor, labels: Tensor, *, lovasz_weight: float = 1.0, ignore: int = -1) -> Tensor:
     """Cross-entropy plus weighted Lovász-Softmax, the loss that SLidR and its successors fine-tune with.
@@ -42,6 +44,7 @@ def cross_entropy(logits: Tensor, labels: Tensor, ignore: int = -1) -> Tensor:
     Raises:
         ValueError: if shapes do not fit or a label is neither a class nor ``ignore``.
     """
+    require_tensors(logits=logits, labels=labels)
     with torch.autocast(logits.device.type, enabled=False):
         logits, labels = _evaluated(logits, labels, ignore)
         if len(labels) == 0:
@@ -66,6 +69,7 @@ def lovasz_softmax(logits: Tensor, labels: Tensor, ignore: int = -1) -> Tensor:
     Raises:
         ValueError: if shapes do not fit or a label is neither a class nor ``ignore``.
     """
+    require_tensors(logits=logits, labels=labels)
     with torch.autocast(logits.device.type, enabled=False):
         logits, labels = _evaluated(logits, labels, ignore)
         if len(labels) == 0:
@@ -94,6 +98,7 @@ def _jaccard_steps(foreground: Tensor) -> Tensor:
 
 def _evaluated(logits: Tensor, labels: Tensor, ignore: int) -> tuple[Tensor, Tensor]:
     """Logits (float32, or float64 as given) and labels of the points that count."""
+    require_tensors(logits=logits, labels=labels)
     if logits.ndim != 2 or labels.shape != logits.shape[:1]:
         raise ValueError(f"logits must be (N, C) and labels (N,), not {tuple(logits.shape)} and {tuple(labels.shape)}")
     if labels.is_floating_point():

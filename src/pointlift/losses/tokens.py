@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pointlift.losses.row_blocks import prepare, row_range
+from pointlift.losses.row_blocks import prepare, require_tensors, row_range
 from pointlift.registry import LOSSES
 
 
@@ -33,6 +33,7 @@ def mse(student: Tensor, teacher: Tensor, normalize: bool = False, rows: slice |
 
 def token_rows(tokens: Tensor) -> Tensor:
     """(B, T, D) token sets as (B T, D) rows for a paired loss."""
+    require_tensors(tokens=tokens)
     if tokens.ndim != 3:
         raise ValueError(f"token sets are (B, T, D), not {tuple(tokens.shape)}")
     return torch.flatten(tokens, 0, 1)

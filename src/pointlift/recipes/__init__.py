@@ -31,9 +31,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from pointlift.errors import RecipeError, nearest
+from pointlift.documents import read_yaml, yaml_of
+from pointlift.errors import RecipeError, brief, nearest
 
 SUFFIXES = (".yaml", ".yml")
 FILE_KEYS = ("extends", "summary", "variants")
@@ -103,17 +102,19 @@ def values(source: str | Path, sections: Collection[str]) -> Values:
 def _values(source: str | Path, sections: Collection[str], above: tuple[str, ...]) -> Values:
     path, name = _split(source)
     if path is not None:
-        file = _read(str(path), read_text(path))
+        file = _file(str(path), from_file(path))
     elif name in _by_name():
         file = _by_name()[name]
     else:
         raise RecipeError(f"there is no recipe called '{name}' (a file ends in .yaml){nearest(str(name), shipped())}")
-    if str(source) in above:
-        raise RecipeError(f"{file.where} extends itself, by way of {', '.join(above)}")
+    # one file has many names, such as ../recipes/a.yaml
+    own = str(source) if path is None else f"{path.resolve()}:{name or ''}"
+    if own in above:
+        raise RecipeError(f"{file.where} extends itself, by way of {', '.join(_short(one) for one in above)}")
     _check_keys(file, sections)
     parts = file.chosen(name)
     if file.extends is not None:
-        parts = (_values(beside(path, file.extends), sections, (*above, str(source))), *parts)
+        parts = (_values(beside(path, file.extends), sections, (*above, own)), *parts)
     result: Values = {}
     for part in parts:
         result = merged(result, part)
@@ -144,13 +145,28 @@ def beside(path: Path | None, source: str) -> str:
     return str(path.parent / source) if path is not None and inner and (path.parent / inner).is_file() else source
 
 
-def read_text(path: Path, what: str = "recipe") -> str:
-    """The text of a YAML file; a `RecipeError` if it cannot be read."""
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise RecipeError(f"the {what} file {path} cannot be read: {reason}") from error
+def from_file(path: Path, what: str = "recipe") -> Values:
+    """The keys and values of a YAML file; a `RecipeError` if it holds none."""
+    return _keyed(read_yaml(path, f"{what} file"), str(path))
+
+
+def mapping(where: str, text: str) -> Values:
+    """The keys and values of a YAML text; a `RecipeError` names ``where`` and the line if it holds none."""
+    return _keyed(yaml_of(text, where), where)
+
+
+def _keyed(found: Any, where: str) -> Values:
+    if not isinstance(found, dict):
+        raise RecipeError(f"{where} should hold keys and values, such as 'name: my-recipe'")
+    for key in found:
+        if not isinstance(key, str):
+            raise RecipeError(f"{where}: the key {brief(key)} should be a word, such as 'name'")
+    return found
+
+
+def _short(own: str) -> str:
+    """What a source is called in a message, without its folder."""
+    return own.rpartition("/")[2].removesuffix(":")
 
 
 @cache
@@ -165,7 +181,10 @@ def _by_name() -> dict[str, RecipeFile]:
 
 
 def _read(where: str, text: str) -> RecipeFile:
-    base = mapping(where, text)
+    return _file(where, mapping(where, text))
+
+
+def _file(where: str, base: Values) -> RecipeFile:
     extends, summary, variants = (base.pop(key, None) for key in FILE_KEYS)
     if not isinstance(variants, (dict, type(None))):
         raise RecipeError(f"{where}: 'variants' should map names to what differs, such as 'mine: {{loss: {{p: 2}}}}'")
@@ -176,18 +195,6 @@ def _read(where: str, text: str) -> RecipeFile:
             raise RecipeError(f"{where}: two of its recipes are called '{name}'")
         recipes[name] = variant
     return RecipeFile(where, None if extends is None else str(extends), base, recipes, alone=not variants)
-
-
-def mapping(where: str, text: str) -> Values:
-    """The keys and values of a YAML text; a `RecipeError` names ``where`` and the line if it holds none."""
-    try:
-        found = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        line = getattr(getattr(error, "problem_mark", None), "line", None)
-        raise RecipeError(f"{where} is not valid YAML{'' if line is None else f' at line {line + 1}'}") from error
-    if not isinstance(found, dict):
-        raise RecipeError(f"{where} should hold keys and values, such as 'name: my-recipe'")
-    return found
 
 
 def _variants(where: str, variants: Mapping[Any, Any]) -> Iterator[tuple[str, Variant]]:
@@ -220,8 +227,8 @@ def _axes(where: str, matrix: Any) -> dict[str, dict[str, Variant]]:
 def _changes(where: str, content: Any) -> Values:
     """A copy of a mapping; nothing is an empty one."""
     if not isinstance(content, (dict, type(None))):
-        raise RecipeError(f"{where} should hold keys and values, not {content!r}")
-    return dict(content or {})
+        raise RecipeError(f"{where} should hold keys and values, not {brief(content)}")
+    return {str(key): value for key, value in (content or {}).items()}
 
 
 def _filled(pattern: str, words: Mapping[str, str]) -> str:

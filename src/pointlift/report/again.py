@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -12,7 +13,7 @@ from pointlift.errors import PointliftError
 from pointlift.evaluation.naming import USUAL_SPLIT
 from pointlift.options import Place, marked
 from pointlift.recipe import Recipe, flat, portable
-from pointlift.registry import DATASETS
+from pointlift.registry import DATASETS, TASKS
 from pointlift.report.grouping import recipe_values
 from pointlift.report.results import as_yaml
 from pointlift.report.summary import Group, Measured
@@ -38,6 +39,29 @@ def commands(group: Group) -> list[str]:
             for measured in group.results.values()
         ]
     return lines
+
+
+def first_evaluation(run: Run, data_root: Path | None) -> str:
+    """The command that measures a run for the first time: with labels if there are any, on held-out scans if there are.
+
+    Where the data cannot be opened here, what needs least of them.
+    """
+    folder, task = f"runs/{run.folder.name}", TASKS.get(DEFAULT).factory
+    given = "".join(flags for component, flags in _given(run.recipe).items() if component == "data")
+    values = {} if data_root is None else {"root": data_root}
+    split, protocol = "", "fidelity"
+    try:
+        labelled = run.parts.dataset(**values)
+        try:
+            test = run.parts.dataset(**values, split=USUAL_SPLIT)
+        except PointliftError:
+            test, split = labelled, " --split train"
+        kind, names = task.labels, task.classes(labelled)  # type: ignore[attr-defined]
+        if names and names == task.classes(test) and kind in labelled.labels and kind in test.labels:  # type: ignore[attr-defined]
+            protocol = "linear-probe"
+    except PointliftError:
+        pass
+    return f"pointlift evaluate {folder} --protocol {protocol}{split}{given}"
 
 
 def recipe_text(run: Run) -> str:

@@ -92,6 +92,7 @@ def report(
         summary=summary,
         controls=words.controls_in_words(summary),
         results=tables.results(summary),
+        first="" if names else again.first_evaluation(summary.groups[0].members[0], data_root),
         whole=[_chapter(summary, name) for name in telling],
         ceilings=[(summary.first(name).title, table) for name, table in ceilings],
         classes=[(tables.class_title(summary, name), table) for name, table in classes],

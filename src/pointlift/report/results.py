@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from pointlift.documents import read_json
 from pointlift.errors import DataError
 from pointlift.evaluation import legacy
 from pointlift.evaluation.naming import result_name
@@ -37,8 +37,8 @@ def results_of(run: Run) -> dict[str, Result]:
 def read(path: Path) -> Result:
     """The result in a file; a `DataError` names the file if it holds none."""
     try:
-        values = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+        values = read_json(path, "result")
+    except DataError as error:
         raise DataError(f"{path}: the result cannot be read ({error}); evaluate the run again") from error
     return legacy.read(values, str(path))
 

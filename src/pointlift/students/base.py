@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from pointlift.data.batch import Batch
+from pointlift.data.scene import Scene
 from pointlift.errors import DataError
-
-if TYPE_CHECKING:
-    from pointlift.data.scene import Scene
+from pointlift.finite import require_finite
 
 
 @contextmanager
@@ -61,6 +60,15 @@ class Student(nn.Module):
     loads: tuple[str, ...] = ()
     loaded: str | None = None
 
+    def __call__(self, batch: Batch, *args: Any, **options: Any) -> Any:
+        """`forward`, of a Batch only; a `DataError` says how else a cloud is given."""
+        if not isinstance(batch, Batch):
+            raise DataError(
+                f"a student takes a Batch, not {type(batch).__name__}: student(pointlift.collate([scene])) in a loop "
+                "of your own, or student.features(points) for one cloud in evaluation"
+            )
+        return super().__call__(batch, *args, **options)
+
     def forward(self, batch: Batch, rows: Tensor | None = None) -> Tensor:
         """Features (ΣN, D) of every point of the batch, not normalised, or (P, D) of the points ``rows (P,)`` only."""
         return self.head(self.decoder_features(batch, rows))
@@ -69,11 +77,12 @@ class Student(nn.Module):
         """Features (ΣN, C) of every point before the head, or (P, C) of the points ``rows (P,)`` only."""
         raise NotImplementedError  # pragma: no cover - every student defines it
 
-    def features(self, scene: Scene | np.ndarray) -> np.ndarray:
+    def features(self, scene: Scene | np.ndarray | Tensor) -> np.ndarray:
         """Features of one cloud in evaluation mode.
 
         Args:
-            scene: a Scene, or an array (N, 3) of points in metres or (N, 3 + F) of points and their F features.
+            scene: a Scene, or an array or tensor (N, 3) of points in metres or (N, 3 + F) of points and their F
+                features.
 
         Returns:
             (N, D) float32.
@@ -86,7 +95,7 @@ class Student(nn.Module):
         self.require_points(batch.scene_ids[0], len(batch.points))
         batch = batch.to(next(self.parameters()).device)
         with evaluating(self):
-            return self(batch).float().cpu().numpy()
+            return require_finite(self(batch).float().cpu(), "the student's features", batch.scene_ids[0]).numpy()
 
     def check(self, batch: Batch) -> Batch:
         """The batch itself, if its number of features fits; a `DataError` otherwise."""
@@ -104,9 +113,13 @@ class Student(nn.Module):
             raise DataError(f"the cloud '{name}' has {count} points, and the student needs {self.fewest_points}")
 
 
-def _as_batch(scene: Scene | np.ndarray) -> Batch:
-    if not isinstance(scene, np.ndarray):
+def _as_batch(scene: Scene | np.ndarray | Tensor) -> Batch:
+    if isinstance(scene, Scene):
         return Batch.from_scenes([scene])
+    if isinstance(scene, Tensor):
+        scene = scene.detach().cpu().numpy()
+    if not isinstance(scene, np.ndarray) or scene.dtype.kind not in "fiu":
+        raise DataError(f"points must be a Scene, or an array or tensor of numbers, not {type(scene).__name__}")
     if scene.ndim != 2 or scene.shape[1] < 3:
         raise DataError(f"points must be an array (N, 3) or (N, 3 + F), not of shape {scene.shape}")
     values = torch.from_numpy(np.array(scene, dtype=np.float32))

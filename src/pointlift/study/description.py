@@ -207,7 +207,7 @@ def load(source: str | Path) -> Study:
     """The study called ``source``: a shipped name or a YAML file; a `RecipeError` says what is wrong with it."""
     if str(source).endswith(recipes.SUFFIXES):
         path = Path(source)
-        values = recipes.mapping(str(path), recipes.read_text(path, "study"))
+        values = recipes.from_file(path, "study")
         study = validated(Study, values, what=str(path))
         for one in study.recipes:
             one.recipe = recipes.beside(path, one.recipe)

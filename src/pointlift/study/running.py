@@ -15,13 +15,13 @@ import torch
 
 from pointlift import plugins, trial
 from pointlift import recipe as recipe_module
+from pointlift.documents import read_json
 from pointlift.errors import DataError, PointliftError, TrainingError
 from pointlift.evaluation.result import Result
 from pointlift.progress import Progress
 from pointlift.recipe import Recipe
 from pointlift.run import Parts, Run, train
 from pointlift.study.description import Cell, Evaluation
-from pointlift.train import checkpoint
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,8 @@ def _trained(folder: Path, recipe: Recipe) -> Run | None:
     """The run of this recipe if it is there and complete."""
     try:
         run = Run(folder)
-        done = int(checkpoint.read_state(run.checkpoint)["step"])
-    except (PointliftError, KeyError):
+        done = run.state["step"]
+    except PointliftError:
         return None
     return run if done >= run.steps and not recipe_module.differences(run.recipe, recipe) else None
 
@@ -82,8 +82,8 @@ def _found(run: Run, asked: Evaluation) -> Result | None:
     """The very result that is asked for, if the run has it: one that was measured otherwise since is none."""
     for path in sorted((run.folder / "evaluation").glob("*.json")):
         try:
-            result = Result.from_dict(json.loads(path.read_text()), str(path))
-        except (OSError, ValueError, DataError):
+            result = Result.from_dict(read_json(path, "result"), str(path))
+        except DataError:
             continue
         if asked.answered_by(result, run.checkpoint.name):
             return result

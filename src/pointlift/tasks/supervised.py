@@ -11,6 +11,7 @@ from torch import nn
 from pointlift.data.augmentation import PointAugmentation, augment_points
 from pointlift.data.batch import Batch
 from pointlift.data.scene import Pairs, Scene
+from pointlift.finite import require_finite
 from pointlift.students.base import Student, evaluating
 from pointlift.train.method import Method
 
@@ -66,4 +67,4 @@ class Supervised(Method):
         """The task's answer for a scene."""
         batch = Batch.from_scenes([scene]).to(next(self.parameters()).device)
         with evaluating(self):
-            return self.task.predict(self.outputs(batch))
+            return self.task.predict(require_finite(self.outputs(batch), "the network's answers", scene.id))

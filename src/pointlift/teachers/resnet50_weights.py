@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from pointlift.documents import read_json
 from pointlift.errors import CheckpointError, RecipeError
 from pointlift.teachers.folders import first_line, read_config, resolve_source
 from pointlift.tensor_files import read_checkpoint
@@ -159,9 +159,9 @@ def _read_safetensors(folder: Path) -> dict[str, Tensor]:
     try:
         names = ["model.safetensors"]
         if not (folder / names[0]).is_file():
-            names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+            names = sorted(set(read_json(index, "index", CheckpointError)["weight_map"].values()))
         return {key: value for name in names for key, value in load_file(folder / name).items()}
-    except (OSError, ValueError, KeyError, AttributeError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
         raise CheckpointError(f"the teacher in '{folder}' does not load: {first_line(error)}") from error
 
 

@@ -9,16 +9,38 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
+import msgspec
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from pointlift.documents import read_json, shaped
 from pointlift.errors import CheckpointError
 
 FORMAT = 1
 WEIGHTS, OPTIMIZER, STATE = "weights.safetensors", "optimizer.safetensors", "state.json"
+
+
+class Built(TypedDict):
+    """How the student was built."""
+
+    in_channels: Annotated[int, msgspec.Meta(ge=0)]
+    out_channels: Annotated[int, msgspec.Meta(ge=0)]
+
+
+class State(TypedDict, total=False):
+    """What a checkpoint's JSON may say, as far as somebody reads it; whoever trains adds facts of its own."""
+
+    format: Any
+    step: Annotated[int, msgspec.Meta(ge=0)]
+    optimizer: dict[str, dict[str, float | int | bool | str | None]]
+    scaler: dict[str, float | int] | None
+    student: Built
+    feature_names: list[str]
+    teacher: str | None
+    scenes: str
 
 
 def save(
@@ -71,10 +93,11 @@ def latest(folder: Path) -> Path | None:
 def read_state(path: Path) -> dict[str, Any]:
     """The JSON part of the checkpoint ``path``."""
     try:
-        state = json.loads((path / STATE).read_text())
-    except (OSError, ValueError) as error:
+        state = read_json(path / STATE, "state", CheckpointError)
+        told = shaped(state, State, str(path / STATE), CheckpointError)
+    except CheckpointError as error:
         raise CheckpointError(f"{path / STATE} cannot be read as JSON ({error}); delete that checkpoint") from error
-    if state.get("format") != FORMAT:
+    if told.get("format") != FORMAT:
         raise CheckpointError(
             f"{path} has checkpoint format {state.get('format')}, this pointlift reads format {FORMAT}; "
             "use the version of pointlift that wrote it"

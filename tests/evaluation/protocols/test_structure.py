@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from pointlift.errors import DataError, RecipeError
-from pointlift.evaluation.protocols.structure import balanced, sampled_features, structure
+from pointlift.evaluation.paired_points import sampled_features
+from pointlift.evaluation.protocols.structure import balanced, structure
 from pointlift.evaluation.visibility import Visibility
 from pointlift.registry import PROTOCOLS
 from tests.evaluation.protocols.test_exemplar import noisy_colors, unit
@@ -107,8 +108,6 @@ def test_same_seed_same_numbers(tmp_path: Path) -> None:
 def test_what_cannot_be_measured_is_said(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="'points_per_class' is 1: input should be greater than or equal to 2"):
         PROTOCOLS.build("structure", trial(tmp_path), points_per_class=1)
-    with pytest.raises(DataError, match="needs labels of points"):
-        structure(trial(tmp_path, test=World(1, labels=False)))
     with pytest.raises(DataError, match="seen by an image"):
         structure(trial(tmp_path, test=World(1, views=0)))
     dead = fresh_student(0)
@@ -116,3 +115,19 @@ def test_what_cannot_be_measured_is_said(tmp_path: Path) -> None:
     torch.nn.init.zeros_(dead.head.bias)
     with pytest.raises(DataError, match="rows of zeros"):
         structure(trial(tmp_path, student=dead))
+
+
+def test_without_labels_there_is_no_tolerance_and_no_label_is_read(tmp_path: Path) -> None:
+    class Unlabelled(World):
+        class_names = ()
+
+    bare = Unlabelled(3, seed=1, labels=False)
+    given = trial(tmp_path, train=bare, test=bare, pixel_features=lambda: noisy_colors)
+    result = structure(given, pair_points=100)
+    assert result.task is None
+    assert "tolerance" not in result.student.metrics
+    assert not any(column.key.startswith("tolerance") for column in result.columns)
+    assert result.student.metrics["points"] == 100
+    assert result.student.metrics["relational_gap"] > 0
+    # labels that name other classes than those of the data that give labels are of no use either
+    assert structure(trial(tmp_path, train=bare, test=World(2), pixel_features=lambda: noisy_colors)).task is None

@@ -194,11 +194,15 @@ def _chosen(folder: Path, split: str, sequences: list[str] | None) -> list[str]:
         if name not in allowed:
             raise DataError(
                 f"semantickitti: sequence '{name}' is not in split '{split}' ({', '.join(allowed)}); "
-                "split 'all' has all that are on disk"
+                "split 'all' has all that are on disk, under any name"
             )
     chosen = [name for name in on_disk if name in (sequences or allowed)]
     if not chosen:
-        raise DataError(f"{folder}: none of the sequences of split '{split}' ({', '.join(allowed)}) is on disk")
+        raise DataError(
+            f"{folder}: none of the sequences of split '{split}' ({', '.join(allowed)}) is on disk, but: "
+            f"{', '.join(on_disk) or 'none'}; the splits are SemanticKITTI's own (train 00-07, 09 and 10; val 08; test "
+            "11-21); for a log of your own: split=all, and hold_out=0.2 keeps scans from pretraining to measure on"
+        )
     return chosen
 
 

@@ -10,13 +10,14 @@ import torch
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from pointlift.data.augmentation import PointAugmentation
+from pointlift.data.selection import split_by_sequence
 from pointlift.errors import RecipeError
 from pointlift.evaluation.base import Trial, require
 from pointlift.evaluation.labels import count_labels, majority_class
 from pointlift.evaluation.plateau import Budget, Watch, train_to_plateau
 from pointlift.evaluation.protocol import absent_classes, describe_data, settings_with_labels, subset_in_words
 from pointlift.evaluation.result import Column, Result, Role, Row
-from pointlift.evaluation.sampling import split_by_sequence, subset
+from pointlift.evaluation.sampling import subset
 from pointlift.evaluation.scoring import majority_row, measured, row_of
 from pointlift.registry import PROTOCOLS
 from pointlift.students.base import Student

@@ -27,6 +27,7 @@ from pointlift.evaluation.protocol import absent_classes, describe_data, setting
 from pointlift.evaluation.result import Result, Role, Row
 from pointlift.evaluation.sampling import generator, spread, subset
 from pointlift.evaluation.scoring import majority_row, measured, row_of
+from pointlift.finite import require_finite
 from pointlift.registry import PROTOCOLS
 from pointlift.students.base import Student
 
@@ -224,7 +225,8 @@ def collect(trial: Trial, source: Source, chosen: Sequence[int], per_scene: int,
 
 def _pooled(trial: Trial, source: Source, scene: Scene) -> dict[str, Tensor]:
     """The source's features of what has a class."""
-    return {name: trial.task.pooled(values) for name, values in source(scene).items()}
+    found = {name: trial.task.pooled(values) for name, values in source(scene).items()}
+    return {name: require_finite(values, f"features ({name})", scene.id) for name, values in found.items()}
 
 
 def _probe_rows(

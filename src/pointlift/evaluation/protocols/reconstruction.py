@@ -18,6 +18,7 @@ from pointlift.data.scene import Scene
 from pointlift.evaluation.base import Trial, each, require
 from pointlift.evaluation.protocol import described, settings_of
 from pointlift.evaluation.result import Column, Result, Row
+from pointlift.finite import require_finite
 from pointlift.methods.concept.method import Concept
 from pointlift.methods.concept.reconstruction import PatchDecoder, centre_errors, reconstruction_errors, split_patches
 from pointlift.registry import PROTOCOLS
@@ -133,7 +134,7 @@ def _measured(clouds: _Clouds, encoder: PointTransformer, decoder: PatchDecoder 
                 found = centre_errors(patches, hidden)
             else:
                 found = reconstruction_errors(encoder, decoder.eval(), patches, visible, hidden)
-        errors.append(found.double().mean())
+        errors.append(require_finite(found.double().mean(), "reconstruction errors", scene.id))
     return float(torch.stack(errors).mean())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pointlift.data.dataset import Dataset
+from pointlift.data.scene import Scene
 from pointlift.errors import DataError, RecipeError
 from pointlift.evaluation.base import Trial, each, require
 from pointlift.evaluation.protocol import described, settings_of
 from pointlift.evaluation.result import Column, Result, Role, Row
+from pointlift.finite import require_finite
 from pointlift.methods.tokens import TokenMethod
 from pointlift.registry import PROTOCOLS
 
@@ -53,7 +56,8 @@ def retrieval(trial: Trial, *, batch_size: PositiveInt = 8) -> Result:
     method, fresh = _token_method(trial, None), _token_method(trial, trial.seed)
     scenes = _with_image(trial.test)
     mean, deviation = method.token_statistics
-    targets = torch.stack([method.token_sets(scenes[index].views[0]) for index in range(len(scenes))])
+    require_finite((mean, deviation), "mean and deviation of the training images' tokens")
+    targets = torch.stack([_target(method, scenes[index]) for index in range(len(scenes))])
     fresh.take_statistics(mean, deviation)
     predictions = {
         "student": predicted(trial, method, scenes, batch_size, "student"),
@@ -71,19 +75,31 @@ def retrieval(trial: Trial, *, batch_size: PositiveInt = 8) -> Result:
     return Result("retrieval", COLUMNS, rows, "recall_1", settings, _in_words(trial, targets))
 
 
+def _target(method: TokenMethod, scene: Scene) -> Tensor:
+    return require_finite(method.token_sets(scene.views[0]), "the teacher's tokens", scene.id)
+
+
 def predicted(trial: Trial, method: TokenMethod, scenes: Dataset, batch_size: int, what: str) -> Tensor:
     """Predicted token sets (N, T, D) of all scenes."""
     found, waiting = [], []
     for scene in each(trial, scenes, what):
         waiting.append(scene)
         if len(waiting) == batch_size:
-            found.append(method.predict(waiting))
+            found.append(_sets(method, waiting))
             waiting = []
-    return torch.cat(found + ([method.predict(waiting)] if waiting else []))
+    return torch.cat(found + ([_sets(method, waiting)] if waiting else []))
+
+
+def _sets(method: TokenMethod, scenes: Sequence[Scene]) -> Tensor:
+    tokens = method.predict(scenes)
+    for one, scene in zip(tokens, scenes, strict=True):
+        require_finite(one, "the predicted tokens", scene.id)
+    return tokens
 
 
 def compared(predictions: Tensor, targets: Tensor, mean: Tensor, deviation: Tensor) -> dict[str, Any]:
     """Losses and retrieval of N predicted token sets (N, T, D), given mean and deviation (T, D) of training."""
+    require_finite((predictions, targets), "token sets")
     units = {
         "standardised": ((predictions - mean) / deviation, (targets - mean) / deviation),
         "raw": (predictions, targets),
@@ -116,6 +132,7 @@ def ranked(scores: Tensor) -> dict[str, float]:
 
     Equal scores share their places: of t that tie for the last of k places, the right one has its expected share.
     """
+    require_finite(scores, "scores")  # nothing is greater than NaN, which would rank first
     right = scores.diagonal()[:, None]
     before = (scores > right).sum(1).double()
     equal = (scores == right).sum(1).double()  # the right one included

@@ -12,12 +12,13 @@ from torch import Tensor
 
 from pointlift import structure as measures
 from pointlift.errors import DataError
-from pointlift.evaluation.base import Trial, each, require
-from pointlift.evaluation.features import random_network, student_output
-from pointlift.evaluation.protocol import describe_data, settings_with_labels
+from pointlift.evaluation.base import Trial, labelled_points, require
+from pointlift.evaluation.features import random_network
+from pointlift.evaluation.paired_points import sampled_features
+from pointlift.evaluation.protocol import describe_data, described, settings_of, settings_with_labels
 from pointlift.evaluation.result import Column, Result, Role, Row
-from pointlift.evaluation.sampling import Shortlist, generator, spread
-from pointlift.evaluation.visibility import Visibility, visible_features
+from pointlift.evaluation.sampling import generator, spread
+from pointlift.evaluation.visibility import Visibility
 from pointlift.registry import PROTOCOLS
 from pointlift.students.base import Student
 
@@ -34,7 +35,7 @@ COLUMNS = (
 )
 
 
-@PROTOCOLS.register("structure", needs=("labels", "point classes", "point features", "teacher"))
+@PROTOCOLS.register("structure", needs=("point features", "teacher"), uses=("labels", "point classes"))
 def structure(
     trial: Trial,
     *,
@@ -47,11 +48,14 @@ def structure(
 ) -> Result:
     """Uniformity, tolerance and gaps between student and teacher at the same points (``docs/methods.md``).
 
+    Where the test data have no labels, there is no tolerance, and points are drawn from all that an image sees.
+
     Args:
         trial: student, data, teacher and seed.
-        points_per_class: labelled visible test points drawn per class; a rarer class gives all it has.
+        points_per_class: labelled visible test points drawn per class; a rarer class gives all it has. Not used
+            without labels.
         pair_points: most points for the measures over all pairs (uniformity, relational gap), as many per class as
-            possible.
+            possible; without labels, for all measures.
         t: scale of the uniformity.
         min_depth: metres in front of the camera from which a point counts as seen.
         occlusion: tolerance of the occlusion test of `Scene.pairs`; None for no test.
@@ -62,36 +66,43 @@ def structure(
         ``modality_gap``, ``paired_gap``, ``linear_cka``, ``relational_gap``; and of the teacher with the first two.
 
     Raises:
-        DataError: labels are missing, no labelled test point is visible, or features have no direction.
+        DataError: labels are there but not of every scan, no test point is visible, or features have no direction.
     """
     require(trial, "structure")
     visibility = Visibility(min_depth, occlusion)
     network, network_in_words = random_network(trial, spread(range(len(trial.labelled)), normalization_scans))
     networks = {"student": trial.student, "random network": network}
-    features, labels = sampled_features(trial, networks, points_per_class, visibility)
+    labelled = labelled_points(trial)
+    limit = points_per_class if labelled else pair_points
+    features, labels = sampled_features(trial, networks, limit, visibility, labelled=labelled)
     if len(labels) < 2 or np.bincount(labels).max() < 2:
-        raise DataError("fewer than two labelled test points of any class are seen by an image; structure needs pairs")
+        which = "labelled test points of any class" if labelled else "test points"
+        raise DataError(f"fewer than two {which} are seen by an image; structure needs pairs")
     paired = balanced(labels, pair_points, generator(trial.seed, "structure pairs"))
     options = {"points_per_class": points_per_class, "pair_points": pair_points, "t": t, **visibility._asdict()}
     words = {
-        **_points_in_words(trial, labels, paired, points_per_class, visibility),
-        **_measures_in_words(t, len(paired)),
+        **_points_in_words(trial, labels, paired, points_per_class, visibility, labelled),
+        **_measures_in_words(t, len(paired), labelled),
         "random network": network_in_words,
         **options,
     }
     return Result(
         "structure",
-        COLUMNS,
-        _rows(networks, features, labels, paired, t),
+        tuple(column for column in COLUMNS if labelled or not column.key.startswith("tolerance")),
+        _rows(networks, features, labels if labelled else None, paired, t),
         "relational_gap",
-        settings_with_labels(trial, **options, normalization_scans=normalization_scans),
+        (settings_with_labels if labelled else settings_of)(trial, **options, normalization_scans=normalization_scans),
         words,
-        trial.task.name,
+        trial.task.name if labelled else None,
     )
 
 
 def _rows(
-    networks: Mapping[str, Student], features: Mapping[str, Tensor], labels: np.ndarray, paired: np.ndarray, t: float
+    networks: Mapping[str, Student],
+    features: Mapping[str, Tensor],
+    labels: np.ndarray | None,
+    paired: np.ndarray,
+    t: float,
 ) -> list[Row]:
     """The teacher's row, then those of the networks."""
     measured = {name: _compare(features[name], features["teacher"], labels, paired, t) for name in networks}
@@ -102,8 +113,18 @@ def _rows(
 
 
 def _points_in_words(
-    trial: Trial, labels: np.ndarray, paired: np.ndarray, points_per_class: int, visibility: Visibility
+    trial: Trial, labels: np.ndarray, paired: np.ndarray, points_per_class: int, visibility: Visibility, labelled: bool
 ) -> dict[str, Any]:
+    if not labelled:
+        return {
+            "pretraining data": dict(trial.pretrained_on),
+            "test data": described(trial.test),
+            "seed": trial.seed,
+            "labels": "none of the test data, so no tolerance",
+            "points": f"{len(labels)} visible test points, drawn from (seed, scan) over all scans together, less those "
+            "of which the teacher says nothing; the same points for student, teacher and random network",
+            "visible": visibility.in_words(),
+        }
     return {
         **describe_data(trial),
         "points": f"visible labelled test points, up to {points_per_class} per class, drawn from (seed, scan) over all "
@@ -120,8 +141,8 @@ def _by_class(trial: Trial, labels: np.ndarray) -> dict[str, int]:
     return dict(zip(trial.class_names, counts.tolist(), strict=True))
 
 
-def _measures_in_words(t: float, pair_points: int) -> dict[str, str]:
-    return {
+def _measures_in_words(t: float, pair_points: int, labelled: bool) -> dict[str, str]:
+    words = {
         "features": "L2-normalised in all measures",
         "uniformity": f"-log mean over i != j of exp(-{t:g} |x_i - x_j|^2), over {pair_points} of the points, as many "
         "of each class as possible, all pairs weighted equally",
@@ -131,42 +152,7 @@ def _measures_in_words(t: float, pair_points: int) -> dict[str, str]:
         "linear_cka": "linear centred kernel alignment of the unit features; all points",
         "relational_gap": "mean over i != j of |cosine of student - cosine of teacher|; the points of uniformity",
     }
-
-
-def sampled_features(
-    trial: Trial, networks: dict[str, Student], points_per_class: int, visibility: Visibility
-) -> tuple[dict[str, Tensor], np.ndarray]:
-    """Features (N, D) of each network and of ``teacher`` at the same N drawn test points, and their labels (N,)."""
-    shortlist = _draw_points(trial, points_per_class, visibility)
-    if shortlist.counts().sum() == 0:
-        raise DataError("no labelled point of the test scans is seen by an image; structure compares such points")
-    pixel_features = trial.pixel_features()
-    gathered: dict[str, list[Tensor]] = {name: [] for name in ("teacher", *networks)}
-    drawn: list[np.ndarray] = []
-    for number, scene in enumerate(each(trial, trial.test, "features")):
-        points, labels = shortlist.of_scene(number)
-        if len(points) == 0:
-            continue
-        pairs = visibility.pairs(scene)
-        mine = np.isin(pairs.point_index, points)
-        teacher = visible_features(scene, pairs.take(mine), pixel_features)[1]
-        spoken = teacher.any(dim=1)
-        points, labels = points[spoken.numpy()], labels[spoken.numpy()]
-        gathered["teacher"].append(teacher[spoken])
-        for name, network in networks.items():
-            gathered[name].append(student_output(network, scene, trial.device)[torch.from_numpy(points)])
-        drawn.append(labels)
-    return {name: torch.cat(parts) for name, parts in gathered.items()}, np.concatenate(drawn)
-
-
-def _draw_points(trial: Trial, points_per_class: int, visibility: Visibility) -> Shortlist:
-    num_classes = len(trial.class_names)
-    shortlist = Shortlist(num_classes, points_per_class)
-    for number, scene in enumerate(each(trial, trial.test, "visible points")):
-        seen = np.unique(visibility.pairs(scene).point_index)
-        labels = trial.task.targets(scene, "test scan")[seen]
-        shortlist.offer(number, seen, labels, generator(trial.seed, "structure points", scene.id))
-    return shortlist
+    return words if labelled else {key: value for key, value in words.items() if key != "tolerance"}
 
 
 def balanced(labels: np.ndarray, limit: int, rng: np.random.Generator) -> np.ndarray:
@@ -184,23 +170,25 @@ def balanced(labels: np.ndarray, limit: int, rng: np.random.Generator) -> np.nda
 
 
 def _compare(
-    student: Tensor, teacher: Tensor, labels: np.ndarray, paired: np.ndarray, t: float
+    student: Tensor, teacher: Tensor, labels: np.ndarray | None, paired: np.ndarray, t: float
 ) -> tuple[dict[str, float], dict[str, float]]:
     rows = torch.from_numpy(paired)
     try:
         values = measures.measure(student[rows], teacher[rows], t=t)
-        tolerances = measures.tolerance(student, labels), measures.tolerance(teacher, labels)
         compared = {
             "uniformity": values["student_uniformity"],
             "uniformity_gap": values["uniformity_gap"],
-            "tolerance": tolerances[0],
-            "tolerance_gap": abs(tolerances[0] - tolerances[1]),
             "modality_gap": measures.modality_gap(student, teacher),
             "paired_gap": measures.paired_gap(student, teacher),
             "linear_cka": measures.linear_cka(student, teacher),
             "relational_gap": values["relational_gap"],
         }
+        of_teacher = {"uniformity": values["teacher_uniformity"]}
+        if labels is not None:
+            own, theirs = measures.tolerance(student, labels), measures.tolerance(teacher, labels)
+            compared |= {"tolerance": own, "tolerance_gap": abs(own - theirs)}
+            of_teacher["tolerance"] = theirs
     except ValueError as error:
         raise DataError(f"the structure of the features cannot be measured: {error}") from error
-    points = {"points": len(labels), "pair_points": len(paired)}
-    return compared | points, {"uniformity": values["teacher_uniformity"], "tolerance": tolerances[1], **points}
+    points = {"points": len(student), "pair_points": len(paired)}
+    return compared | points, of_teacher | points

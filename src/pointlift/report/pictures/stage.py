@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pointlift.data.dataset import Dataset
 from pointlift.data.scene import Scene, View
-from pointlift.errors import DataError
+from pointlift.errors import DataError, RecipeError
 from pointlift.evaluation.base import Trial
 from pointlift.evaluation.features import student_output
 from pointlift.evaluation.naming import USUAL_SPLIT
@@ -129,20 +129,31 @@ def open_stage(groups: Sequence[Group], asked: Asked) -> Stage:
 def opened(run: Run, shown: Measured | None, asked: Asked) -> Trial:
     """A run as a protocol is given it, on the data that ``shown`` was measured on, else on the split ``val``.
 
+    Where nothing was measured and there is no such split, on the scans of the pretraining.
+
     Raises:
         PointliftError: data, teacher or checkpoint cannot be read, the teacher is another, or the split is empty.
     """
     measured_on = shown.run if shown else {}
     part = {key: value for key, value in (measured_on.get("test_data") or {}).items() if key == "part"}
-    trial = open_trial(
-        run,
-        split=measured_on.get("split") or USUAL_SPLIT,
-        test_data=part,
-        data_root=asked.data_root,
-        seed=shown.settings.get("seed", 0) if shown else 0,
-        progress=asked.progress,
-        cpu=asked.cpu,
-    )
+
+    def attempt(split: str | None) -> Trial:
+        return open_trial(
+            run,
+            split=split,
+            test_data=part,
+            data_root=asked.data_root,
+            seed=shown.settings.get("seed", 0) if shown else 0,
+            progress=asked.progress,
+            cpu=asked.cpu,
+        )
+
+    try:
+        trial = attempt(measured_on.get("split") or USUAL_SPLIT)
+    except (DataError, RecipeError):
+        if shown is not None:
+            raise
+        trial = attempt(None)  # nothing was measured and nothing is held out: what it was trained on is all there is
     if len(trial.test) == 0:
         raise DataError(f"the split that is to be pictured, of the data set '{trial.test.name}', has no scans")
     trial.test.prepare(asked.progress)
