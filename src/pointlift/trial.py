@@ -9,18 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import BaseModel
 
 from pointlift import recipe as recipes
 from pointlift.data.dataset import Dataset
-from pointlift.data.opening import open_dataset
-from pointlift.errors import CheckpointError, DataError
-from pointlift.evaluation.base import Trial, require, require_run
+from pointlift.data.opening import changed_options, open_dataset
+from pointlift.errors import CheckpointError, DataError, RecipeError
+from pointlift.evaluation.base import Trial, require, require_run, unmet_by_task
 from pointlift.evaluation.naming import result_name
 from pointlift.evaluation.result import Result
 from pointlift.files import write_atomically
 from pointlift.progress import Progress, no_progress
-from pointlift.registry import PROTOCOLS, TASKS
-from pointlift.run import Run
+from pointlift.recipe import Recipe
+from pointlift.registry import PROTOCOLS, TASKS, TEACHERS
+from pointlift.run import Parts, Run
 from pointlift.tasks.base import DEFAULT, Task
 from pointlift.teachers.base import Teacher
 from pointlift.teachers.pixels import PixelFeatures
@@ -159,20 +161,17 @@ def evaluate(
         progress: called with (what, done, total).
         where: ``data_root`` and ``cpu``.
     """
-    given = dict(options or {})
-    of_task = {key.removeprefix("task."): given.pop(key) for key in list(given) if key.startswith("task.")}
-    PROTOCOLS.checked(protocol, given)
-    TASKS.checked(task or DEFAULT, of_task)
-    require_run(protocol, **_known(run, protocol))
+    data: dict[str, Any] = {"split": split, "label_data": label_data, "test_data": test_data}
+    given, of_task = check_asked(run.recipe, protocol, options, task=task, **data)
+    if "text" in PROTOCOLS.get(protocol).declared["needs"]:
+        OpenedTeacher(run, torch.device("cpu")).teacher  # noqa: B018 - whether it is there is known before data are read
     trial = open_trial(
         run,
         task=task,
         task_options=of_task,
-        split=split,
-        label_data=label_data,
-        test_data=test_data,
         seed=seed,
         progress=progress,
+        **data,
         **where,
     )
     require(trial, protocol)
@@ -185,6 +184,7 @@ def evaluate(
         "checkpoint": run.checkpoint.name,
         "protocol": protocol,
         "task": result.task,
+        "asked_task": task or DEFAULT,
         "split": split,
         "label_data": dict(label_data or {}),
         "test_data": dict(test_data or {}),
@@ -198,24 +198,85 @@ def evaluate(
     return result
 
 
-def _known(run: Run, protocol: str) -> dict[str, Any]:
-    """What of a run decides whether a protocol can test it; the teacher is opened only where its text is asked for."""
-    asked = "text" in PROTOCOLS.get(protocol).declared["needs"] and run.parts.trains == "points"
-    has_text = OpenedTeacher(run, torch.device("cpu")).teacher.has_text if asked else True
-    return {"trains": run.parts.trains, "has_text": has_text, "student": run.parts.student_class}
+def split_options(options: Mapping[str, Any] | None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The options of a protocol, and those of the task, which are given among them under ``task.OPTION``."""
+    given = dict(options or {})
+    return given, {key.removeprefix("task."): given.pop(key) for key in list(given) if key.startswith("task.")}
+
+
+def check_options(
+    protocol: str, options: Mapping[str, Any] | None, task: str | None = None, what: str | None = None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """`split_options`, after a look whether protocol and task have them; ``what`` begins the message if not."""
+    of_protocol, of_task = split_options(options)
+    PROTOCOLS.checked(protocol, of_protocol, what)
+    TASKS.checked(task or DEFAULT, of_task, what and f"{what}: task '{task or DEFAULT}'")
+    return of_protocol, of_task
+
+
+def check_asked(
+    recipe: Recipe,
+    protocol: str,
+    options: Mapping[str, Any] | None = None,
+    *,
+    task: str | None = None,
+    split: str = "val",
+    label_data: Mapping[str, Any] | None = None,
+    test_data: Mapping[str, Any] | None = None,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """All that can be said of an evaluation of a recipe's run before there is one, and before anything is opened.
+
+    Args:
+        recipe: of the run.
+        protocol: as for `evaluate`, like all that follow.
+        options: the protocol's own, and under ``task.OPTION`` those of the task.
+        task: what is predicted.
+        split: of the test data.
+        label_data: options in which the data that give labels differ.
+        test_data: options in which the test data alone differ.
+
+    Returns:
+        The options of the protocol, and those of the task.
+
+    Raises:
+        RecipeError: a name or an option is wrong, or the protocol needs what the recipe or the task does not have.
+    """
+    found = check_options(protocol, options, task)
+    parts = Parts(recipe)
+    teacher: Any = TEACHERS.get(recipe.teacher.name).factory
+    require_run(protocol, trains=parts.trains, has_text=teacher.has_text, student=parts.student_class)
+    kind: Any = TASKS.get(task or DEFAULT).factory
+    sentence = unmet_by_task(PROTOCOLS.get(protocol).declared["needs"], kind)
+    if sentence:
+        raise RecipeError(sentence)
+    data_options(recipe, split, label_data, test_data)
+    return found
+
+
+def data_options(
+    recipe: Recipe,
+    split: str = "val",
+    label_data: Mapping[str, Any] | None = None,
+    test_data: Mapping[str, Any] | None = None,
+    data_root: Path | str | None = None,
+) -> tuple[BaseModel, BaseModel, BaseModel]:
+    """Checked options of the data that were pretrained on, give labels, and are tested; nothing is opened."""
+    of_labels, of_test = dict(label_data or {}), dict(test_data or {})
+    values = recipe.to_dict()
+    root = {} if data_root is None else {"data.root": str(data_root)}
+    both = of_labels | {key: value for key, value in of_test.items() if key == "part"}
+    pretrained = recipes.from_values(values, root).data
+    labelled = recipes.from_values(values, root | {f"data.{key}": value for key, value in both.items()}).data
+    return pretrained, labelled, changed_options(labelled, **{"split": split, **of_test})
 
 
 def _data(
     run: Run, split: str, label_data: dict[str, Any], test_data: dict[str, Any], data_root: Path | str | None
 ) -> tuple[Dataset, Dataset, Dataset]:
     """What the run was pretrained on, what gives labels, and what is tested."""
-    values = run.recipe.to_dict()
-    root = {} if data_root is None else {"data.root": str(data_root)}
-    both = label_data | {key: value for key, value in test_data.items() if key == "part"}
-    of_labels = recipes.from_values(values, root | {f"data.{key}": value for key, value in both.items()}).data
-    labelled = open_dataset(of_labels)
-    test = open_dataset(of_labels, **{"split": split, **test_data})
-    pretrained = open_dataset(recipes.from_values(values, root).data) if both else labelled
+    of_pretraining, of_labels, of_test = data_options(run.recipe, split, label_data, test_data, data_root)
+    labelled, test = open_dataset(of_labels), open_dataset(of_test)
+    pretrained = labelled if of_labels == of_pretraining else open_dataset(of_pretraining)
     wanted = tuple(checkpoint.read_state(run.checkpoint)["feature_names"])
     for scenes, what in ((labelled, "that give labels"), (test, "that are tested")):
         if tuple(scenes.feature_names) != wanted:
