@@ -267,6 +267,7 @@ def predict(
     ] = None,
     template: Annotated[list[str] | None, typer.Option(help="Sentence around each prompt, {} its place.")] = None,
     intensity_scale: Annotated[float | None, typer.Option(help="Your intensity is divided by this.")] = None,
+    teacher: Teacher = None,
     scores: Annotated[bool, typer.Option("--scores", help="Also the cosine of each point with each prompt.")] = False,
     out: Annotated[Path | None, typer.Option(help="Folder for the results; by default predictions.")] = None,
     cpu: Cpu = False,
@@ -287,6 +288,7 @@ def predict(
         templates=template,
         scores=scores,
         intensity_scale=intensity_scale,
+        teacher=teacher,
         cpu=cpu,
     )
     if as_json:

@@ -178,7 +178,17 @@ def portable(recipe: Recipe) -> dict[str, Any]:
     A teacher's source stays where it is a public name and not a path, since it says which teacher it is.
     """
     public = {key for key, mark in marked(recipe) if mark is TEACHER_SOURCE and not _is_path(_at(recipe, key))}
-    return _without(recipe.to_dict(), {key for key, _ in marked(recipe)} - public)
+    return shortened(_without(recipe.to_dict(), {key for key, _ in marked(recipe)} - public))
+
+
+def shortened(value: Any) -> Any:
+    """Plain values in which an absolute path is the name of its file or folder alone, whatever it is an option of."""
+    if isinstance(value, Mapping):
+        return {key: shortened(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [shortened(one) for one in value]
+    text = str(value) if isinstance(value, (str, Path)) else ""
+    return Path(text).name if text.startswith("~") or Path(text).is_absolute() else value
 
 
 def _at(options: BaseModel, key: str) -> Any:
@@ -190,7 +200,8 @@ def _at(options: BaseModel, key: str) -> Any:
 
 
 def _is_path(source: Any) -> bool:
-    return source is None or str(source).startswith((".", "~")) or Path(str(source)).is_absolute()
+    text = str(source)
+    return source is None or text.startswith((".", "~")) or Path(text).is_absolute() or Path(text).exists()
 
 
 def _without(values: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from pydantic import BaseModel
@@ -17,8 +17,10 @@ from pointlift.data.opening import changed_options, open_dataset
 from pointlift.errors import CheckpointError, DataError, RecipeError
 from pointlift.evaluation.base import Trial, require, require_run, unmet_by_task
 from pointlift.evaluation.naming import result_name
+from pointlift.evaluation.protocol import described
 from pointlift.evaluation.result import Result
 from pointlift.files import write_atomically
+from pointlift.options import Place, marked, option_values, settings
 from pointlift.progress import Progress, no_progress
 from pointlift.recipe import Recipe
 from pointlift.registry import PROTOCOLS, TASKS, TEACHERS
@@ -101,7 +103,10 @@ def open_trial(
     """
     device = torch.device("cuda" if torch.cuda.is_available() and not cpu else "cpu")
     teacher = OpenedTeacher(run, device)
-    pretrained, labelled, test = _data(run, split, dict(label_data or {}), dict(test_data or {}), data_root)
+    label_data, test_data = dict(label_data or {}), dict(test_data or {})
+    data = data_options(run.recipe, split, label_data, test_data, data_root)
+    labelled, test = _opened(run, split, label_data, test_data, data)
+    as_pretrained = data.pretrained == data.labelled
 
     def method(seed: int | None) -> Method:
         teacher.pixel_features  # noqa: B018 - only beside the teacher that it learned from
@@ -109,7 +114,10 @@ def open_trial(
 
     return Trial(
         student=run.student().to(device),
-        pretrained=pretrained,
+        pretrained=lambda: labelled if as_pretrained else open_dataset(data.pretrained),
+        pretrained_on=described(labelled)
+        if as_pretrained
+        else {"data set": run.recipe.data.name, **settings(data.pretrained)},
         labelled=labelled,
         test=test,
         task=open_task(task or DEFAULT, labelled, **(task_options or {})),
@@ -161,17 +169,18 @@ def evaluate(
         progress: called with (what, done, total).
         where: ``data_root`` and ``cpu``.
     """
-    data: dict[str, Any] = {"split": split, "label_data": label_data, "test_data": test_data}
-    given, of_task = check_asked(run.recipe, protocol, options, task=task, **data)
-    if "text" in PROTOCOLS.get(protocol).declared["needs"]:
-        OpenedTeacher(run, torch.device("cpu")).teacher  # noqa: B018 - whether it is there is known before data are read
+    given, of_task = check_asked(
+        run.recipe, protocol, options, task=task, split=split, label_data=label_data, test_data=test_data
+    )
     trial = open_trial(
         run,
         task=task,
         task_options=of_task,
+        split=split,
+        label_data=label_data,
+        test_data=test_data,
         seed=seed,
         progress=progress,
-        **data,
         **where,
     )
     require(trial, protocol)
@@ -186,8 +195,7 @@ def evaluate(
         "task": result.task,
         "asked_task": task or DEFAULT,
         "split": split,
-        "label_data": dict(label_data or {}),
-        "test_data": dict(test_data or {}),
+        **data_in_results(run.recipe, split, label_data or {}, test_data or {}),
         "options": dict(options or {}),
         "evaluation_seed": seed,
     }
@@ -242,41 +250,68 @@ def check_asked(
         RecipeError: a name or an option is wrong, or the protocol needs what the recipe or the task does not have.
     """
     found = check_options(protocol, options, task)
-    parts = Parts(recipe)
-    teacher: Any = TEACHERS.get(recipe.teacher.name).factory
-    require_run(protocol, trains=parts.trains, has_text=teacher.has_text, student=parts.student_class)
+    require_run(protocol, **_known(Parts(recipe)))
     kind: Any = TASKS.get(task or DEFAULT).factory
     sentence = unmet_by_task(PROTOCOLS.get(protocol).declared["needs"], kind)
     if sentence:
         raise RecipeError(sentence)
-    data_options(recipe, split, label_data, test_data)
+    data = data_options(recipe, split, label_data or {}, test_data or {})
+    test_options(data, split, test_data or {})
     return found
+
+
+def _known(parts: Parts) -> dict[str, Any]:
+    """What of a recipe decides whether a protocol can test its run; nothing is opened for it."""
+    teacher: Any = TEACHERS.get(parts.recipe.teacher.name).factory
+    return {"trains": parts.trains, "has_text": teacher.has_text, "student": parts.student_class}
+
+
+class TrialData(NamedTuple):
+    """Validated options of the data that a run was pretrained on, that give labels and that are tested."""
+
+    pretrained: BaseModel
+    labelled: BaseModel
+    test: BaseModel
 
 
 def data_options(
     recipe: Recipe,
-    split: str = "val",
-    label_data: Mapping[str, Any] | None = None,
-    test_data: Mapping[str, Any] | None = None,
+    split: str,
+    label_data: Mapping[str, Any],
+    test_data: Mapping[str, Any],
     data_root: Path | str | None = None,
-) -> tuple[BaseModel, BaseModel, BaseModel]:
-    """Checked options of the data that were pretrained on, give labels, and are tested; nothing is opened."""
-    of_labels, of_test = dict(label_data or {}), dict(test_data or {})
-    values = recipe.to_dict()
-    root = {} if data_root is None else {"data.root": str(data_root)}
-    both = of_labels | {key: value for key, value in of_test.items() if key == "part"}
-    pretrained = recipes.from_values(values, root).data
-    labelled = recipes.from_values(values, root | {f"data.{key}": value for key, value in both.items()}).data
-    return pretrained, labelled, changed_options(labelled, **{"split": split, **of_test})
+) -> TrialData:
+    """The three data sets of a trial as options, see `open_trial`; nothing is opened.
+
+    Raises:
+        RecipeError: an option does not fit its data set, or the split is given twice.
+    """
+    if test_data.get("split", split) != split:
+        raise RecipeError(f"the split is '{split}' and test_data says split={test_data['split']}; give it once")
+    own = recipes.from_values(recipe.to_dict(), {} if data_root is None else {"data.root": str(data_root)})
+    shared = {} if {"part", "name"} & label_data.keys() else {k: v for k, v in test_data.items() if k == "part"}
+    labelled = _changed(own, {**shared, **label_data})
+    test = _changed(labelled, {key: value for key, value in test_data.items() if key not in ("split", *shared)})
+    return TrialData(own.data, labelled.data, test.data)
 
 
-def _data(
-    run: Run, split: str, label_data: dict[str, Any], test_data: dict[str, Any], data_root: Path | str | None
-) -> tuple[Dataset, Dataset, Dataset]:
-    """What the run was pretrained on, what gives labels, and what is tested."""
-    of_pretraining, of_labels, of_test = data_options(run.recipe, split, label_data, test_data, data_root)
-    labelled, test = open_dataset(of_labels), open_dataset(of_test)
-    pretrained = labelled if of_labels == of_pretraining else open_dataset(of_pretraining)
+def _changed(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
+    """The recipe with changed options of its data; those of a data set of another name begin anew."""
+    return recipes.from_values(recipe.to_dict(), {f"data.{key}": value for key, value in changes.items()})
+
+
+def test_options(data: TrialData, split: str, test_data: Mapping[str, Any]) -> BaseModel:
+    """The options of the data that are tested, at their split; a `RecipeError` if there is none of this name."""
+    explicit = {k: v for k, v in option_values(data.test).items() if k in test_data}  # thinned out on purpose
+    return changed_options(data.test, **{"split": split, **explicit})
+
+
+def _opened(
+    run: Run, split: str, label_data: dict[str, Any], test_data: dict[str, Any], data: TrialData
+) -> tuple[Dataset, Dataset]:
+    """What gives labels and what is tested; a `DataError` unless their points have the features of the pretraining."""
+    labelled = open_dataset(data.labelled)
+    test = open_dataset(test_options(data, split, test_data))
     wanted = tuple(checkpoint.read_state(run.checkpoint)["feature_names"])
     for scenes, what in ((labelled, "that give labels"), (test, "that are tested")):
         if tuple(scenes.feature_names) != wanted:
@@ -284,4 +319,27 @@ def _data(
                 f"{run.folder}: the student learned from points with the features ({', '.join(wanted)}), but the data "
                 f"{what}, '{scenes.name}', have ({', '.join(scenes.feature_names)})"
             )
-    return pretrained, labelled, test
+    return labelled, test
+
+
+def data_in_results(
+    recipe: Recipe, split: str, label_data: Mapping[str, Any], test_data: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """``label_data`` and ``test_data`` as a result says them, for whoever looks for it."""
+    data = data_options(recipe, split, label_data, test_data)
+    return {
+        "label_data": _without_places(data.labelled, label_data),
+        "test_data": _without_places(data.test, test_data),
+    }
+
+
+def _without_places(options: BaseModel, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Changes as a result says them: of a folder or file its own name alone, since results and pages go to others."""
+    dumped = options.model_dump(mode="json")
+    for key, _ in marked(options, Place):
+        *path, last = key.split(".")
+        holder: Any = dumped
+        for part in path:
+            holder = holder[int(part)] if isinstance(holder, list) else holder[part]
+        holder[last] = None if holder[last] is None else Path(str(holder[last])).name
+    return {key: recipes.shortened(dumped.get(key, value)) for key, value in changes.items()}

@@ -284,7 +284,7 @@ def _evaluation_takes_one_part(run: Run) -> None:
     trial = open_trial(run, split="val", test_data={"part": "semantickitti"}, cpu=True)
     labelled, test = trial.labelled, trial.test
     assert (labelled.ids[0], test.ids[0], len(labelled), len(test)) == ("00/000000", "08/000000", 3, 2)
-    assert len(trial.pretrained) == 3 + 2
+    assert len(trial.pretrained()) == 3 + 2
     trial = open_trial(run, split="val", test_data={"part": "street"}, cpu=True)
     assert trial.class_names == trial.test.class_names == DATASETS.get("street").factory.class_names
     with pytest.raises(DataError, match=r"names no classes.*; choose one of its parts: --test-data part=semantickitti"):

@@ -8,6 +8,7 @@ import torch
 
 from pointlift.data.opening import open_by_name
 from pointlift.evaluation.base import Trial
+from pointlift.evaluation.protocol import described
 from pointlift.evaluation.table import columns, markdown, rows
 from pointlift.registry import PROTOCOLS, STUDENTS, TASKS
 from pointlift.tasks.base import DEFAULT
@@ -45,7 +46,8 @@ def test_runs_and_reports(name: str, root: Path, tmp_path: Path) -> None:
     labelled = open_by_name("semantickitti", root=root, split="train", sector=(-60.0, 60.0))
     trial = Trial(
         student=fresh_student(1),
-        pretrained=labelled,
+        pretrained=lambda: labelled,
+        pretrained_on=described(labelled),
         labelled=labelled,
         task=TASKS.build(DEFAULT, labelled),
         test=open_by_name("semantickitti", root=root, split="val", sector=(-60.0, 60.0)),

@@ -13,6 +13,7 @@ from pointlift.data.batch import Batch
 from pointlift.data.dataset import Dataset
 from pointlift.data.scene import Pairs, Scene, View
 from pointlift.evaluation.base import Trial
+from pointlift.evaluation.protocol import described
 from pointlift.evaluation.result import Result
 from pointlift.students.base import Student
 from pointlift.tasks.base import Task
@@ -130,9 +131,11 @@ def pixel_colors(scene: Scene, pairs: Pairs) -> Tensor:
 def trial(tmp_path: Path, task: Task | None = None, **changes: Any) -> Trial:
     """A trial on the world; ``train`` is what gives labels, and what was pretrained on if nothing else is said."""
     labelled = changes.pop("train") if "train" in changes else World(4)
+    pretrained = changes.pop("pretrained") if "pretrained" in changes else labelled
     given: dict[str, Any] = {
         "student": fresh_student(5),
-        "pretrained": labelled,
+        "pretrained": lambda: pretrained,
+        "pretrained_on": described(pretrained),
         "labelled": labelled,
         "test": World(2, seed=1),
         "task": task or Segmentation(labelled),

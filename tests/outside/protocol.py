@@ -7,7 +7,8 @@ from pydantic import PositiveInt
 
 from pointlift.evaluation.base import Trial, each, require
 from pointlift.evaluation.features import student_output
-from pointlift.evaluation.result import Result, Row
+from pointlift.evaluation.protocol import settings_of
+from pointlift.evaluation.result import Result, Role, Row
 from pointlift.registry import PROTOCOLS
 from pointlift.tasks.metric import Column
 
@@ -31,6 +32,6 @@ def smoothness(trial: Trial, *, neighbours: PositiveInt = 1) -> Result:
             points = torch.from_numpy(scene.points)
             nearest = torch.cdist(points, points).topk(neighbours + 1, largest=False).indices[:, 1:]
             found.append(1 - (unit[:, None] * unit[nearest]).sum(2).mean())
-        role = "student" if name == "student" else "baseline"
+        role: Role = "student" if name == "student" else "baseline"
         rows.append(Row(name, role, {"distance": float(torch.stack(found).mean())}))
-    return Result("smoothness", COLUMNS, rows, "distance", {"neighbours": neighbours, "seed": trial.seed})
+    return Result("smoothness", COLUMNS, rows, "distance", settings_of(trial, neighbours=neighbours))

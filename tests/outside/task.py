@@ -11,6 +11,7 @@ from torch.nn import functional
 from pointlift.data.batch import Batch
 from pointlift.data.dataset import Dataset, LabelKind
 from pointlift.data.scene import Scene
+from pointlift.errors import DataError
 from pointlift.registry import TASKS
 from pointlift.students.base import Student
 from pointlift.tasks.base import Task
@@ -32,6 +33,8 @@ class Obstacles(Task):
 
     def targets(self, scene: Scene, what: str = "scan") -> np.ndarray:
         """0 for the first class of the data set, 1 for all others, -1 to ignore."""
+        if scene.labels is None:
+            raise DataError(f"the {what} '{scene.id}' has no labels, of which obstacles are made")
         return np.minimum(scene.labels, 1)
 
     def metric(self) -> Confusion:

@@ -166,7 +166,7 @@ REST = "\nrecipes: [street-relational]\nevaluations: [zero-shot]"
         ),
         (
             "title: T\nrecipes: [street-relational]\nevaluations: [{protocol: structure, test_data: {sequences: n}}]",
-            "'sequences' is 'n'",
+            "sequences' is 'n'",
         ),
         # options of the task
         (
@@ -209,7 +209,7 @@ def test_options_of_a_task_are_given_beside_those_of_a_protocol(tmp_path: Path) 
 
 
 def test_data_of_another_name_are_known(tmp_path: Path) -> None:
-    data = "label_data: {name: rooms, split: train}, test_data: {name: shapes, split: test}"
+    data = "label_data: {name: rooms}, test_data: {name: shapes}"
     text = f"title: T\nrecipes: [street-relational]\nevaluations: [{{protocol: finetune, {data}}}]"
     (cell,) = study(text, tmp_path).cells()
     pretrained, labelled, test = trial.data_options(
@@ -256,7 +256,7 @@ def answer(task: str | None, protocol: str = "linear-probe", **run: str) -> Resu
     ],
 )
 def test_a_result_of_another_task_is_no_answer(task: str | None, result: Result, same: bool) -> None:
-    assert asked(task).answered_by(result, "step-1") is same
+    assert asked(task).answered_by(result, "step-1", {"label_data": {}, "test_data": {}}) is same
 
 
 def test_an_unknown_study_and_a_missing_file() -> None:

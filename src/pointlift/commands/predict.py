@@ -37,6 +37,7 @@ def predict(
     templates: Sequence[str] | None = None,
     scores: bool = False,
     intensity_scale: float | None = None,
+    teacher: str | None = None,
     cpu: bool = False,
 ) -> dict[str, Any]:
     """Label the points of a scan by text prompts, or embed them; no data set is needed.
@@ -54,6 +55,7 @@ def predict(
         templates: sentences in which ``{}`` is the prompt, or names of sets; None: those of the run's teacher.
         scores: write the cosines too, ``STEM-scores.npy`` (N, C) float32.
         intensity_scale: the intensity that stands for 1, see `read_scan`.
+        teacher: where the teacher's weights lie now, folder or hub id; it is asked for prompts only.
         cpu: stay on the CPU even where there is a GPU.
 
     Returns:
@@ -68,7 +70,7 @@ def predict(
     """
     names = None if prompts is None else _checked(prompts)
     templates = None if templates is None else checked_templates(templates)
-    run = run if isinstance(run, Run) else Run(run)
+    run = (run if isinstance(run, Run) else Run(run)).with_teacher(teacher)
     if run.parts.trains != "points":
         raise RecipeError(
             f"{run.folder}: the method '{run.recipe.method.name}' trained the encoder alone, so the student has no "

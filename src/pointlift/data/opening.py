@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from pointlift.data.dataset import Dataset
-from pointlift.options import DATA_ROOT, marks, option_values, settings, validated
+from pointlift.options import option_values, settings, validated
 from pointlift.registry import DATASETS
 
 _log = logging.getLogger(__name__)
@@ -50,8 +50,7 @@ def open_dataset(options: BaseModel, without: tuple[str, ...] = (), **changes: A
 def changed_options(options: BaseModel, without: tuple[str, ...] = (), **changes: Any) -> BaseModel:
     """The options of a data set with changed ones, checked.
 
-    Options that thin out a split (a data set's ``subset_options``) hold for the split that they were given for only. Of
-    the options of another data set, by ``name``, only the place where the data lie is kept.
+    Options that thin out a split (a data set's ``subset_options``) hold for the split that they were given for only.
 
     Args:
         options: of the data set, as its registry validated them.
@@ -61,12 +60,8 @@ def changed_options(options: BaseModel, without: tuple[str, ...] = (), **changes
     Raises:
         RecipeError: there is no such data set, or an option is wrong.
     """
-    own = options.name  # type: ignore[attr-defined]
-    name = str(changes.pop("name", own))
+    name = options.name  # type: ignore[attr-defined]
     given = {key: value for key, value in option_values(options).items() if key not in without}
-    if name != own:
-        known = DATASETS.options(name)
-        given = {key: given[key] for key in given.keys() & known.model_fields if DATA_ROOT in marks(known, key)}
     if changes.get("split", given.get("split")) != given.get("split"):
         kind: type[Dataset] = DATASETS.get(name).factory  # type: ignore[assignment]
         given = {key: value for key, value in given.items() if key not in kind.subset_options}

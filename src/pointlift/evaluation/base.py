@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -58,7 +58,8 @@ class Trial:
 
     Args:
         student: the pretrained network.
-        pretrained: the scenes that it was pretrained on; their labels are never read.
+        pretrained: opens the scenes that it was pretrained on, which need not be here; their labels are never read.
+        pretrained_on: what is known of them without.
         labelled: the scenes that give labels to whatever learns from them.
         test: scenes whose labels are read for scoring only; they have the classes of ``labelled``.
         task: what labels ask, with the classes of ``labelled``.
@@ -76,7 +77,8 @@ class Trial:
     """
 
     student: Student
-    pretrained: Dataset
+    pretrained: Callable[[], Dataset]
+    pretrained_on: Mapping[str, Any]
     labelled: Dataset
     test: Dataset
     task: Task

@@ -13,7 +13,7 @@ from pointlift.evaluation.sampling import subset
 
 def settings_of(trial: Trial, **options: Any) -> dict[str, Any]:
     """The settings of a result: the protocol's options as they were used, the seed, and the data."""
-    data = {"pretrained": described(trial.pretrained), "test": described(trial.test)}
+    data = {"pretrained": dict(trial.pretrained_on), "test": described(trial.test)}
     return {**options, "seed": trial.seed, "data": data}
 
 
@@ -26,7 +26,7 @@ def settings_with_labels(trial: Trial, **options: Any) -> dict[str, Any]:
 
 def describe_data(trial: Trial) -> dict[str, Any]:
     """The part of a protocol block that says what was asked of which data, with all their options but their root."""
-    elsewhere = {} if trial.pretrained is trial.labelled else {"pretraining data": described(trial.pretrained)}
+    elsewhere = {} if trial.pretrained_on == described(trial.labelled) else {"pretraining data": trial.pretrained_on}
     return {
         "task": trial.task.name,
         **elsewhere,

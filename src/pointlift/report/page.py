@@ -79,6 +79,7 @@ def report(
     """
     if not runs:
         raise DataError("a report needs at least one run folder")
+    runs = [run.with_teacher(teacher) for run in runs]
     summary = summarise(runs)
     names = summary.names()
     telling = [name for name in names if summary.first(name).class_columns]
@@ -96,7 +97,7 @@ def report(
         classes=[(tables.class_title(summary, name), table) for name, table in classes],
         curves=_curves(summary),
         chapters=[_chapter(summary, name) for name in names if name not in telling],
-        album=album(summary, Asked(scenes, data_root, teacher, progress or no_progress, cpu)),
+        album=album(summary, Asked(scenes, data_root, progress or no_progress, cpu)),
         protocols=[_block(summary, name) for name in names],
         commands=[again.commands(group) for group in summary.groups],
         recipes=[again.recipe_text(group.members[0]) for group in summary.groups],

@@ -78,13 +78,12 @@ class Evaluation(BaseModel):
         """What one cell is asked, the first or another one."""
         return self.model_copy(update={"options": self.options | (self.first_options if first else {})})
 
-    def answered_by(self, result: Result, newest: str) -> bool:
-        """Whether a result is of this very measurement, and of the checkpoint called ``newest``."""
+    def answered_by(self, result: Result, newest: str, data: Mapping[str, Any]) -> bool:
+        """Whether a result is of this very measurement, of the checkpoint ``newest``, and of `data_in_results`."""
         wanted = {
             "checkpoint": newest,
             "split": self.split,
-            "label_data": self.label_data,
-            "test_data": self.test_data,
+            **data,
             "options": self.options,
             "evaluation_seed": self.seed,
         }

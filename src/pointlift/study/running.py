@@ -81,12 +81,13 @@ def _trained(folder: Path, recipe: Recipe) -> Run | None:
 
 def _found(run: Run, asked: Evaluation) -> Result | None:
     """The very result that is asked for, if the run has it: one that was measured otherwise since is none."""
+    data = trial.data_in_results(run.recipe, asked.split, asked.label_data, asked.test_data)
     for path in sorted((run.folder / "evaluation").glob("*.json")):
         try:
             result = Result.from_dict(json.loads(path.read_text()), str(path))
         except (OSError, ValueError, DataError):
             continue
-        if asked.answered_by(result, run.checkpoint.name):
+        if asked.answered_by(result, run.checkpoint.name, data):
             return result
     return None
 
@@ -128,7 +129,8 @@ def _data_of(cells: Sequence[Cell]) -> list[BaseModel]:
     every = [cell.recipe.data for cell in cells]
     for cell in cells:
         for one in cell.evaluations:
-            every += trial.data_options(cell.recipe, one.split, one.label_data, one.test_data)
+            data = trial.data_options(cell.recipe, one.split, one.label_data, one.test_data)
+            every += [data.labelled, trial.test_options(data, one.split, one.test_data)]
     return list({options.model_dump_json(): options for options in every}.values())
 
 

@@ -25,7 +25,7 @@ from pointlift.tasks.confusion import IGNORE, Confusion
 class Segmentation(Task):
     """Semantic segmentation: a class of every point.
 
-    Fine-tuned with cross-entropy + Lovász-Softmax of a linear head on the decoder's features (``methods.md`` A.8).
+    Fine-tuned with cross-entropy + Lovász-Softmax of a linear head on the decoder's features (``docs/methods.md``).
 
     Args:
         scenes: the data set that gives labels.

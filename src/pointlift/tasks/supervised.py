@@ -21,7 +21,7 @@ _NO_PAIRS = Pairs(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 2),
 
 
 class Supervised(Method):
-    """The task's loss of a new head on the student; all weights are trained (``methods.md`` A.8).
+    """The task's loss of a new head on the student; all weights are trained (``docs/methods.md``).
 
     Args:
         task: which gives head, loss and answers.

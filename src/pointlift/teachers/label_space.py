@@ -20,7 +20,7 @@ class LabelSpace:
     """The space in which a class is a direction, so that class probabilities become features, and words meet them.
 
     Without a text encoder every class of the target has a dimension of its own, also one that no source class goes to.
-    With one, a class is its unit text embedding ``normalise(mean_t normalise(text(t(name))))`` (``methods.md`` A.8),
+    With one, a class is its unit text embedding ``normalise(mean_t normalise(text(t(name))))`` (``docs/methods.md``),
     and any word can be asked for. It holds no part of a network, so it costs data-loading processes nothing.
 
     Args:

@@ -8,6 +8,7 @@ import torch
 
 from pointlift.errors import DataError, RecipeError
 from pointlift.evaluation.base import Trial
+from pointlift.evaluation.protocol import described
 from pointlift.registry import PROTOCOLS, STUDENTS, TASKS
 from tests.methods.frames import Frames, concept, student
 
@@ -17,7 +18,9 @@ QUICK = {"points": 64, "steps": 40, "batch_size": 4, "learning_rate": 3e-3}
 def trial(folder: Path, **changes: Any) -> Trial:
     values: dict[str, Any] = {"student": student(), "fresh_student": lambda seed: student()}
     values |= {"pretrained": Frames(6), "test": Frames(4, seed=1), **changes}
-    values |= {"labelled": values["pretrained"], "task": TASKS.build("segmentation", values["pretrained"])}
+    learned_from = values["pretrained"]
+    values |= {"pretrained": lambda: learned_from, "pretrained_on": described(learned_from)}
+    values |= {"labelled": learned_from, "task": TASKS.build("segmentation", learned_from)}
     return Trial(pixel_features=None, folder=folder, **values)  # type: ignore[arg-type]
 
 

@@ -10,6 +10,7 @@ import torch
 
 from pointlift.errors import DataError, RecipeError
 from pointlift.evaluation.base import Trial
+from pointlift.evaluation.protocol import described
 from pointlift.evaluation.protocols.retrieval import compared, ranked, similarities
 from pointlift.registry import PROTOCOLS, TASKS
 from tests.methods.frames import Frames, concept
@@ -23,7 +24,8 @@ def trial(folder: Path, test: Frames, **changes: Any) -> Trial:
         return made
 
     frames = Frames()
-    values = {"pretrained": frames, "labelled": frames, "task": TASKS.build("segmentation", frames), "trains": "tokens"}
+    values: dict[str, Any] = {"pretrained": lambda: frames, "pretrained_on": described(frames), "labelled": frames}
+    values |= {"task": TASKS.build("segmentation", frames), "trains": "tokens"}
     values |= {"test": test, "folder": folder, "method": method, **changes}
     return Trial(student=None, fresh_student=None, pixel_features=None, **values)  # type: ignore[arg-type]
 

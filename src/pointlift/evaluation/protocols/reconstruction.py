@@ -143,10 +143,11 @@ def _fit(
     """Train the decoder alone on the scenes of the pretraining."""
     trial, optimizer = clouds.trial, torch.optim.AdamW(decoder.parameters(), lr=rate)
     rng = np.random.default_rng([trial.seed, 4])
+    scenes = trial.pretrained()
     decoder.train()
     for step in range(steps):
-        chosen = rng.integers(len(trial.pretrained), size=size)
-        batch, visible, hidden = clouds.batch([trial.pretrained[int(index)] for index in chosen], rng)
+        chosen = rng.integers(len(scenes), size=size)
+        batch, visible, hidden = clouds.batch([scenes[int(index)] for index in chosen], rng)
         with evaluating(encoder):
             patches = encoder.patches(batch)
             encoding = encoder.encode_patches(patches, visible)
@@ -169,7 +170,7 @@ def _in_words(
     trial: Trial, points: int, hidden_share: float, depth: int, steps: int, batch_size: int, rate: float
 ) -> dict[str, Any]:
     return {
-        "pretraining data": described(trial.pretrained),
+        "pretraining data": dict(trial.pretrained_on),
         "test data": described(trial.test),
         "seed": trial.seed,
         "points": f"{points} of each scene at random, centred and scaled into the unit sphere",

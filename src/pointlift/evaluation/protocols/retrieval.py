@@ -144,7 +144,7 @@ def _in_words(trial: Trial, targets: Tensor) -> dict[str, Any]:
     count = len(targets)
     chance = {f"recall@{cut}": round(min(1.0, cut / count), 4) for cut in CUTS}
     return {
-        "pretraining data": described(trial.pretrained),
+        "pretraining data": dict(trial.pretrained_on),
         "test data": described(trial.test),
         "seed": trial.seed,
         "frames": count,

@@ -45,7 +45,7 @@ def structure(
     occlusion: PositiveFloat | None = None,
     normalization_scans: PositiveInt = 8,
 ) -> Result:
-    """Uniformity, tolerance and gaps between student and teacher at the same points (``methods.md`` A.5).
+    """Uniformity, tolerance and gaps between student and teacher at the same points (``docs/methods.md``).
 
     Args:
         trial: student, data, teacher and seed.

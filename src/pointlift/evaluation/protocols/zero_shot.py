@@ -51,7 +51,7 @@ def zero_shot(
 ) -> Result:
     """Nearest text embedding of each point, the embeddings being the teacher's for prompts that name the classes.
 
-    Embedding of class c (``methods.md`` A.8): ``e_c = normalise(mean_t normalise(text(t(c))))`` over the templates t.
+    Embedding of class c (``docs/methods.md``): ``e_c = normalise(mean_t normalise(text(t(c))))`` over the templates t.
     Prediction: ``argmax_c`` cosine with the student's feature, for every input point, seen by a camera or not. No
     label is used but for scoring and for the majority class; the teacher's own row is the ceiling. The prompt set is a
     confounder: use one for all that is compared.

@@ -35,7 +35,6 @@ class Asked:
 
     scenes: int
     data_root: Path | None
-    teacher: str | None
     progress: Progress
     cpu: bool
 
@@ -136,7 +135,7 @@ def opened(run: Run, shown: Measured | None, asked: Asked) -> Trial:
     measured_on = shown.run if shown else {}
     part = {key: value for key, value in (measured_on.get("test_data") or {}).items() if key == "part"}
     trial = open_trial(
-        run.with_teacher(asked.teacher),
+        run,
         split=measured_on.get("split") or USUAL_SPLIT,
         test_data=part,
         data_root=asked.data_root,
