@@ -223,6 +223,18 @@ def _learned_from(folder: Path) -> str | None:
     return None if path is None else checkpoint.read_state(path).get("teacher")
 
 
+def prepare(recipe: Recipe, progress: Progress | None = None, cpu: bool = False) -> None:
+    """Do what is done once before training: make scenes that are made on first use, and the teacher's features."""
+    if recipe.training.threads:
+        torch.set_num_threads(recipe.training.threads)  # as in training, since last bits depend on it
+    parts = Parts(recipe)
+    scenes = parts.dataset()
+    method = parts.method(parts.student(len(scenes.feature_names), parts.out_channels, recipe.seed))
+    method.to(torch.device("cuda" if torch.cuda.is_available() and not cpu else "cpu"))
+    scenes.prepare(progress)
+    method.prepare(scenes, progress)
+
+
 def _counted(method: Method) -> str:
     """Numbers of parameters in words, of a method that says them part by part."""
     counts: dict[str, int] = method.parameter_counts()

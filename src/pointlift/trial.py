@@ -14,10 +14,10 @@ from pydantic import BaseModel
 
 from pointlift import recipe as recipes
 from pointlift.data.dataset import Dataset
-from pointlift.data.opening import open_dataset
+from pointlift.data.opening import changed_options, open_dataset
 from pointlift.data.values import first_doubts
 from pointlift.errors import CheckpointError, DataError, RecipeError
-from pointlift.evaluation.base import Trial, require, require_run
+from pointlift.evaluation.base import Trial, require, require_run, unmet_by_task
 from pointlift.evaluation.naming import result_name
 from pointlift.evaluation.protocol import described
 from pointlift.evaluation.result import Result
@@ -26,7 +26,7 @@ from pointlift.options import Place, marked, option_values, settings
 from pointlift.progress import Progress, no_progress
 from pointlift.recipe import Recipe
 from pointlift.registry import DATASETS, PROTOCOLS, TASKS, TEACHERS
-from pointlift.run import Run
+from pointlift.run import Parts, Run
 from pointlift.tasks.base import DEFAULT, Task
 from pointlift.teachers.base import Teacher
 from pointlift.teachers.pixels import PixelFeatures
@@ -173,12 +173,9 @@ def evaluate(
         progress: called with (what, done, total).
         where: ``data_root`` and ``cpu``.
     """
-    given = dict(options or {})
-    of_task = {key.removeprefix("task."): given.pop(key) for key in list(given) if key.startswith("task.")}
-    PROTOCOLS.checked(protocol, given)
-    TASKS.checked(task or DEFAULT, of_task)
-    require_run(protocol, **_known(run))
-    data = data_options(run.recipe, split, label_data or {}, test_data or {})
+    given, of_task = check_asked(
+        run.recipe, protocol, options, task=task, split=split, label_data=label_data, test_data=test_data
+    )
     trial = open_trial(
         run,
         task=task,
@@ -202,9 +199,9 @@ def evaluate(
         "checkpoint": run.checkpoint.name,
         "protocol": protocol,
         "task": result.task,
+        "asked_task": task or DEFAULT,
         "split": split,
-        "label_data": _without_places(data.labelled, label_data or {}),
-        "test_data": _without_places(data.test, test_data or {}),
+        **data_in_results(run.recipe, split, label_data or {}, test_data or {}),
         "options": dict(options or {}),
         "evaluation_seed": seed,
     }
@@ -215,10 +212,64 @@ def evaluate(
     return result
 
 
-def _known(run: Run) -> dict[str, Any]:
-    """What of a run decides whether a protocol can test it; nothing is opened for it."""
-    teacher: Any = TEACHERS.get(run.recipe.teacher.name).factory
-    return {"trains": run.parts.trains, "has_text": teacher.has_text, "student": run.parts.student_class}
+def split_options(options: Mapping[str, Any] | None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The options of a protocol, and those of the task, which are given among them under ``task.OPTION``."""
+    given = dict(options or {})
+    return given, {key.removeprefix("task."): given.pop(key) for key in list(given) if key.startswith("task.")}
+
+
+def check_options(
+    protocol: str, options: Mapping[str, Any] | None, task: str | None = None, what: str | None = None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """`split_options`, after a look whether protocol and task have them; ``what`` begins the message if not."""
+    of_protocol, of_task = split_options(options)
+    PROTOCOLS.checked(protocol, of_protocol, what)
+    TASKS.checked(task or DEFAULT, of_task, what and f"{what}: task '{task or DEFAULT}'")
+    return of_protocol, of_task
+
+
+def check_asked(
+    recipe: Recipe,
+    protocol: str,
+    options: Mapping[str, Any] | None = None,
+    *,
+    task: str | None = None,
+    split: str = "val",
+    label_data: Mapping[str, Any] | None = None,
+    test_data: Mapping[str, Any] | None = None,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """All that can be said of an evaluation of a recipe's run before there is one, and before anything is opened.
+
+    Args:
+        recipe: of the run.
+        protocol: as for `evaluate`, like all that follow.
+        options: the protocol's own, and under ``task.OPTION`` those of the task.
+        task: what is predicted.
+        split: of the test data.
+        label_data: options in which the data that give labels differ.
+        test_data: options in which the test data alone differ.
+
+    Returns:
+        The options of the protocol, and those of the task.
+
+    Raises:
+        RecipeError: a name or an option is wrong, or the protocol needs what the recipe or the task does not have.
+    """
+    found = check_options(protocol, options, task)
+    require_run(protocol, **_known(Parts(recipe)))
+    kind: Any = TASKS.get(task or DEFAULT).factory
+    sentence = unmet_by_task(PROTOCOLS.get(protocol).declared["needs"], kind)
+    if sentence:
+        raise RecipeError(sentence)
+    data = data_options(recipe, split, label_data or {}, test_data or {})
+    test_options(data, split, test_data or {})
+    return found
+
+
+def _known(parts: Parts) -> dict[str, Any]:
+    """What of a recipe decides whether a protocol can test its run; nothing is opened for it."""
+    teacher: Any = TEACHERS.get(parts.recipe.teacher.name).factory
+    return {"trains": parts.trains, "has_text": teacher.has_text, "student": parts.student_class}
 
 
 class TrialData(NamedTuple):
@@ -262,12 +313,17 @@ def _changed(recipe: Recipe, changes: Mapping[str, Any], flag: str) -> Recipe:
     return recipes.from_values(recipe.to_dict(), {f"data.{key}": value for key, value in changes.items()})
 
 
+def test_options(data: TrialData, split: str | None, test_data: Mapping[str, Any]) -> BaseModel:
+    """The options of the data that are tested, at their split; a `RecipeError` if there is none of this name."""
+    explicit = {k: v for k, v in option_values(data.test).items() if k in test_data}  # thinned out on purpose
+    return changed_options(data.test, **(explicit if split is None else {"split": split, **explicit}))
+
+
 def _opened(run: Run, split: str | None, test_data: dict[str, Any], data: TrialData) -> tuple[Dataset, Dataset]:
     """What gives labels and what is tested; a `DataError` unless their points have the features of the pretraining."""
     labelled = open_dataset(data.labelled)
-    explicit = {k: v for k, v in option_values(data.test).items() if k in test_data}  # thinned out on purpose
-    changes = explicit if split is None else {"split": split, **explicit}
-    test = open_dataset(data.test, **changes) if changes or data.test != data.labelled else labelled
+    of_test = test_options(data, split, test_data)
+    test = labelled if of_test == data.labelled else open_dataset(of_test)
     wanted = tuple(run.state["feature_names"])
     for scenes, what in ((labelled, "that give labels"), (test, "that are tested")):
         if tuple(scenes.feature_names) != wanted:
@@ -276,6 +332,17 @@ def _opened(run: Run, split: str | None, test_data: dict[str, Any], data: TrialD
                 f"{what}, '{scenes.name}', have ({', '.join(scenes.feature_names)})"
             )
     return labelled, test
+
+
+def data_in_results(
+    recipe: Recipe, split: str, label_data: Mapping[str, Any], test_data: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """``label_data`` and ``test_data`` as a result says them, for whoever looks for it."""
+    data = data_options(recipe, split, label_data, test_data)
+    return {
+        "label_data": _without_places(data.labelled, label_data),
+        "test_data": _without_places(data.test, test_data),
+    }
 
 
 def _without_places(options: BaseModel, changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from pointlift import recipe as recipe_module
 from pointlift import study as studies
 from pointlift.errors import CheckpointError, PointliftError, TrainingError
+from pointlift.run import prepare
 from pointlift.study import Cell, Study, running
 from tests.study.small import TINY, Stub, places
 
@@ -107,6 +109,43 @@ def test_processes_do_what_one_would(kept: Path, tmp_path: Path) -> None:
     assert any(what.startswith("street-similarity-seed0: ") for what in said)
     for a, b in zip(one, two, strict=True):
         assert [line["loss"] for line in a.run.metrics()] == [line["loss"] for line in b.run.metrics()]
+
+
+def test_a_task_that_was_measured_by_hand_is_not_taken_for_the_usual_one(
+    stub: Stub, kept: Path, tmp_path: Path
+) -> None:
+    chosen = cells(kept, recipes=["street-relational"])
+    studies.run(chosen, tmp_path, cpu=True)
+    folder = tmp_path / "runs" / chosen[0].name / "evaluation"
+    other = json.loads((folder / "linear-probe.json").read_text())
+    other["run"] |= {"task": "obstacles", "asked_task": "obstacles"}
+    other["task"], other["rows"][0]["metrics"]["miou"] = "obstacles", 0.99
+    (folder / "linear-probe+obstacles.json").write_text(json.dumps(other))  # it comes before the other in the folder
+    (again,) = studies.run(chosen, tmp_path, cpu=True)
+    assert again.results["linear-probe"].student.metrics["miou"] == 0.5
+
+
+def test_a_cell_that_fails_one_after_the_other_is_named(stub: Stub, kept: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / "street-relational-seed0"
+    folder.mkdir(parents=True)
+    (folder / "recipe.yaml").write_text("not: a recipe")
+    with pytest.raises(PointliftError, match="^street-relational-seed0: .*there is no key 'not'"):
+        studies.run(cells(kept), tmp_path, cpu=True)
+
+
+def test_features_that_cells_share_are_computed_once(stub: Stub, tmp_path: Path) -> None:
+    chosen = [
+        Cell(cell.label, cell.control, cell.recipe, ())
+        for cell in cells(tmp_path, recipes=["street-relational", "street-similarity", "street-random-teacher"])
+    ]
+    ((names, recipes),) = running._sharing(chosen, tmp_path)
+    assert (names, len(recipes)) == ("street-relational-seed0 and 1 more", 1)  # the random teacher is another
+    prepare(recipe_module.from_values(recipes[0]), cpu=True)
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "features").rglob("*.safetensors")}
+    assert kept
+    studies.run(chosen[:2], tmp_path, cpu=True)
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "features").rglob("*.safetensors")} == kept
+    assert running._sharing(chosen, tmp_path) == []
 
 
 def test_a_cell_that_fails_in_its_process_is_named(kept: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel
@@ -23,7 +24,15 @@ def open_by_name(name: str, **given: Any) -> Dataset:
         RecipeError: there is no such data set, or an option is wrong.
         DataError: the data cannot be opened.
     """
-    options = validated(DATASETS.options(name), {"name": name, **given}, what=f"data set '{name}'")
+    return _opened(_checked(name, given))
+
+
+def _checked(name: str, given: Mapping[str, Any]) -> BaseModel:
+    return validated(DATASETS.options(name), {"name": name, **given}, what=f"data set '{name}'")
+
+
+def _opened(options: BaseModel) -> Dataset:
+    name = options.name  # type: ignore[attr-defined]
     values = option_values(options)
     chosen = {key: values.pop(key) for key in DATASETS.shared}
     dataset: Dataset = selected(DATASETS.get(name)(**values), **chosen)
@@ -51,6 +60,14 @@ def open_split(name: str, split: str, **given: Any) -> Dataset:
 def open_dataset(options: BaseModel, without: tuple[str, ...] = (), **changes: Any) -> Dataset:
     """The data set of validated options, as a recipe or a part of a mixture gives them, with changed ones.
 
+    What is given, and how it may be wrong, is as for `changed_options`, which opens nothing.
+    """
+    return _opened(changed_options(options, without, **changes))
+
+
+def changed_options(options: BaseModel, without: tuple[str, ...] = (), **changes: Any) -> BaseModel:
+    """The options of a data set with changed ones, checked.
+
     Options that thin out a split (a data set's ``subset_options``) hold for the split that they were given for only.
     Where scans are held out (``hold_out``), the split ``val`` is these, and ``train`` the others, whatever splits the
     data set has of its own.
@@ -62,11 +79,11 @@ def open_dataset(options: BaseModel, without: tuple[str, ...] = (), **changes: A
 
     Raises:
         RecipeError: an option is wrong.
-        DataError: the data cannot be opened, or have no such split.
+        DataError: the data have no such split.
     """
     name = options.name  # type: ignore[attr-defined]
     given = {key: value for key, value in option_values(options).items() if key not in without}
-    return open_by_name(name, **_of_split(name, given, changes))
+    return _checked(name, _of_split(name, given, changes))
 
 
 def _of_split(name: str, given: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

@@ -144,18 +144,25 @@ def labelled_points(trial: Trial) -> bool:
     )
 
 
+def unmet_by_task(needs: Iterable[Need], task: Task | type[Task]) -> str | None:
+    """Why a protocol with these needs cannot run on a task, as a sentence; None if it can."""
+    wanted = set(needs)
+    if "row classes" in wanted and task.rows is None:
+        return f"the task '{task.name}' gives no class to points or clouds, which this protocol needs"
+    if "point classes" in wanted and task.rows != "points":
+        return f"the task '{task.name}' gives no class to every point, which this protocol needs"
+    return None
+
+
 def unmet_by_data(needs: Iterable[Need], task: Task, labelled: Dataset, test: Dataset) -> str | None:
     """Why a protocol with these needs cannot run on a task and data, as a sentence; None if it can.
 
     All of it is known before a scene is read.
     """
     wanted = set(needs)
-    if "row classes" in wanted and task.rows is None:
-        return f"the task '{task.name}' gives no class to points or clouds, which this protocol needs"
-    if "point classes" in wanted and task.rows != "points":
-        return f"the task '{task.name}' gives no class to every point, which this protocol needs"
-    if "labels" not in wanted:
-        return None
+    sentence = unmet_by_task(wanted, task)
+    if sentence or "labels" not in wanted:
+        return sentence
     ours, theirs = task.classes(labelled), task.classes(test)
     if ours != theirs:
         advice = (

@@ -140,9 +140,12 @@ def _split(source: str | Path) -> tuple[Path | None, str | None]:
 
 
 def beside(path: Path | None, source: str) -> str:
-    """What a recipe named in the file at ``path`` is: a file beside it, if there is one of this name."""
+    """What a recipe named in the file at ``path`` is: a file beside it, unless there is one here alone."""
     inner, _ = _split(source)
-    return str(path.parent / source) if path is not None and inner and (path.parent / inner).is_file() else source
+    if path is None or inner is None:
+        return source
+    here_alone = inner.is_file() and not (path.parent / inner).is_file()
+    return source if here_alone else str(path.parent / source)
 
 
 def from_file(path: Path, what: str = "recipe") -> Values:

@@ -20,12 +20,12 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from pointlift import recipe as recipe_module
-from pointlift import recipes, studies
+from pointlift import recipes, studies, trial
 from pointlift.errors import RecipeError, nearest
 from pointlift.evaluation.result import Result
 from pointlift.options import validated
 from pointlift.recipe import Recipe
-from pointlift.registry import PROTOCOLS, TASKS
+from pointlift.tasks.base import DEFAULT
 
 STRICT = ConfigDict(extra="forbid")
 
@@ -38,7 +38,7 @@ class Evaluation(BaseModel):
         name: in tables; by default the protocol's.
         task: what is predicted; by default the usual one.
         split: of the test data.
-        options: of the protocol.
+        options: of the protocol, and under ``task.OPTION`` of the task.
         label_data: options in which the data that give labels differ from the recipe's.
         test_data: options in which the test data differ from those.
         seed: of whatever the protocol draws.
@@ -64,22 +64,33 @@ class Evaluation(BaseModel):
         """What it is called in tables."""
         return self.name or self.protocol
 
+    @property
+    def asked_task(self) -> str:
+        """The name of the task, also where the usual one is meant."""
+        return self.task or DEFAULT
+
+    @property
+    def what(self) -> dict[str, Any]:
+        """Task and data, as `trial.check_asked` and `trial.evaluate` take them."""
+        return self.model_dump(include={"task", "split", "label_data", "test_data"})
+
     def of_cell(self, first: bool) -> Evaluation:
         """What one cell is asked, the first or another one."""
         return self.model_copy(update={"options": self.options | (self.first_options if first else {})})
 
-    def answered_by(self, result: Result, newest: str) -> bool:
-        """Whether a result is of this very measurement, and of the checkpoint called ``newest``."""
+    def answered_by(self, result: Result, newest: str, data: Mapping[str, Any]) -> bool:
+        """Whether a result is of this very measurement, of the checkpoint ``newest``, and of `data_in_results`."""
         wanted = {
             "checkpoint": newest,
             "split": self.split,
-            "label_data": self.label_data,
-            "test_data": self.test_data,
+            **data,
             "options": self.options,
             "evaluation_seed": self.seed,
         }
         alike = all(result.run.get(key, {}) == value for key, value in wanted.items())
-        return alike and result.protocol == self.protocol and self.task in (None, result.task)
+        # results of before do not say which task was asked for; one without task is of a protocol that runs on none
+        task = result.run.get("asked_task", result.task or self.asked_task)
+        return alike and result.protocol == self.protocol and task == self.asked_task
 
 
 class Contestant(BaseModel):
@@ -141,9 +152,11 @@ class Study(BaseModel):
             controls: also what is wrong on purpose.
 
         Raises:
-            RecipeError: a recipe, an option or a name is not as it should be.
+            RecipeError: a recipe, an option or a name is not as it should be, or an evaluation could not measure a
+                recipe's run.
         """
         self._check_evaluations()
+        _check_seeds(self, overrides or {})
         chosen = [one for one in self.recipes if controls or not one.control]
         cells: list[Cell] = []
         for seed in self.seeds:
@@ -153,6 +166,8 @@ class Study(BaseModel):
                 asked = self._asked(one, first=not cells)
                 cells.append(Cell(one.label or loaded.name, one.control, loaded, asked))
         _check_names(cells)
+        for cell in cells:
+            cell.check()
         return cells
 
     def _asked(self, one: Contestant, first: bool) -> tuple[Evaluation, ...]:
@@ -164,11 +179,9 @@ class Study(BaseModel):
         kept: set[str] = set()
         for one in self.evaluations:
             for options in (one.options, one.options | one.first_options):
-                PROTOCOLS.checked(one.protocol, options, f"study: evaluation '{one.title}'")
-            if one.task is not None:
-                TASKS.get(one.task)
+                trial.check_options(one.protocol, options, one.task, f"study: evaluation '{one.title}'")
             # a run keeps one result for each protocol, task and data
-            place = json.dumps([one.protocol, one.task, one.split, one.label_data, one.test_data], sort_keys=True)
+            place = json.dumps([one.protocol, one.asked_task, one.split, one.label_data, one.test_data], sort_keys=True)
             if place in kept:
                 raise RecipeError(
                     f"study: two evaluations are both '{one.protocol}' on the same data; keep one of them"
@@ -202,6 +215,14 @@ class Cell:
         """Of its run folder."""
         return f"{re.sub(r'[^A-Za-z0-9_.+-]+', '-', self.label)}-seed{self.recipe.seed}"
 
+    def check(self) -> None:
+        """A `RecipeError` if an evaluation could not measure the run, as far as that is known before there is one."""
+        for one in self.evaluations:
+            try:
+                trial.check_asked(self.recipe, one.protocol, one.options, **one.what)
+            except RecipeError as error:
+                raise RecipeError(f"study: evaluation '{one.title}' of '{self.label}': {error}") from error
+
 
 def load(source: str | Path) -> Study:
     """The study called ``source``: a shipped name or a YAML file; a `RecipeError` says what is wrong with it."""
@@ -216,6 +237,16 @@ def load(source: str | Path) -> Study:
         known = nearest(str(source), studies.texts())
         raise RecipeError(f"there is no study called '{source}' (a file ends in .yaml){known}")
     return validated(Study, recipes.mapping(f"study {source}", studies.texts()[str(source)]), what=f"study {source}")
+
+
+def _check_seeds(study: Study, overrides: Mapping[str, Any]) -> None:
+    """A `RecipeError` if an override is a seed, which every cell has of its own."""
+    for where in (overrides, study.overrides, *(one.overrides for one in study.recipes)):
+        if "seed" in where:
+            raise RecipeError(
+                f"study: 'seed' cannot be overridden with {where['seed']!r}, since each run has a seed of its own; "
+                "list seeds under 'seeds' of the study, or give --seeds COUNT"
+            )
 
 
 def _check_names(cells: Sequence[Cell]) -> None:

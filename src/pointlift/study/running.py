@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
-import queue
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-import torch
+from pydantic import BaseModel
 
-from pointlift import plugins, trial
 from pointlift import recipe as recipe_module
+from pointlift import trial
+from pointlift.data.opening import open_dataset
 from pointlift.documents import read_json
-from pointlift.errors import DataError, PointliftError, TrainingError
+from pointlift.errors import DataError, PointliftError
 from pointlift.evaluation.result import Result
 from pointlift.progress import Progress
 from pointlift.recipe import Recipe
-from pointlift.run import Parts, Run, train
+from pointlift.run import Run, prepare, train
+from pointlift.study import processes
 from pointlift.study.description import Cell, Evaluation
+from pointlift.study.processes import Job
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def run(
         cpu: stay on the CPU even where there is a GPU.
 
     Raises:
-        PointliftError: of the first cell that could not be done.
+        PointliftError: of the first cell that could not be done; it begins with the cell's name.
     """
     if parallel > 1:
         _in_processes(cells, out, parallel, progress, cpu)
@@ -57,15 +58,15 @@ def run_cell(cell: Cell, out: Path, progress: Progress | None = None, cpu: bool 
     """Do what is not yet done of a cell; its run folder is ``out/runs/NAME``."""
     folder = out / "runs" / cell.name
     say = None if progress is None else _named(progress, cell.name)
-    run = _trained(folder, cell.recipe) or train(cell.recipe, folder, say, cpu=cpu)
-    results = {one.title: _found(run, one) or evaluate(run, one, say, cpu) for one in cell.evaluations}
+    with _errors_named(cell.name):
+        run = _trained(folder, cell.recipe) or train(cell.recipe, folder, say, cpu=cpu)
+        results = {one.title: _found(run, one) or evaluate(run, one, say, cpu) for one in cell.evaluations}
     return Measured(cell, run, results)
 
 
 def evaluate(run: Run, asked: Evaluation, progress: Progress | None, cpu: bool) -> Result:
     """Measure a run; the result is kept in it."""
-    given = asked.model_dump(include={"task", "split", "label_data", "test_data", "seed"})
-    return trial.evaluate(run, asked.protocol, asked.options, **given, progress=progress, cpu=cpu)
+    return trial.evaluate(run, asked.protocol, asked.options, **asked.what, seed=asked.seed, progress=progress, cpu=cpu)
 
 
 def _trained(folder: Path, recipe: Recipe) -> Run | None:
@@ -80,14 +81,25 @@ def _trained(folder: Path, recipe: Recipe) -> Run | None:
 
 def _found(run: Run, asked: Evaluation) -> Result | None:
     """The very result that is asked for, if the run has it: one that was measured otherwise since is none."""
+    data = trial.data_in_results(run.recipe, asked.split, asked.label_data, asked.test_data)
     for path in sorted((run.folder / "evaluation").glob("*.json")):
         try:
             result = Result.from_dict(read_json(path, "result"), str(path))
         except DataError:
             continue
-        if asked.answered_by(result, run.checkpoint.name):
+        if asked.answered_by(result, run.checkpoint.name, data):
             return result
     return None
+
+
+@contextmanager
+def _errors_named(name: str) -> Iterator[None]:
+    """Errors of a user's mistake say which cell they are of."""
+    try:
+        yield
+    except PointliftError as error:
+        error.args = (f"{name}: {error}",)
+        raise
 
 
 def _named(progress: Progress, name: str) -> Progress:
@@ -96,69 +108,61 @@ def _named(progress: Progress, name: str) -> Progress:
 
 
 def _in_processes(cells: Sequence[Cell], out: Path, parallel: int, progress: Progress | None, cpu: bool) -> None:
-    """Do cells in processes of their own; when one cannot be done no other is begun, and it is said at the end."""
-    _prepare(cells, progress)  # once, and not by every process at the same time
-    context = multiprocessing.get_context("spawn")
-    said: Any = context.Queue()
-    threads = max(1, torch.get_num_threads() // parallel)
-    waiting, failed = list(cells), ""
-    running: dict[str, BaseProcess] = {}
-    while running or (waiting and not failed):
-        while waiting and not failed and len(running) < parallel:
-            cell = waiting.pop(0)
-            told = (cell.name, cell.label, cell.control, cell.recipe.to_dict(), cell.evaluations)
-            process = context.Process(
-                target=_work, args=(said, plugins.loaded(), threads, told, out, cpu), daemon=False
-            )
-            process.start()
-            running[cell.name] = process
-        failed = _heard(said, progress) or failed
-        failed = _ended(running) or failed
-    failed = _heard(said, progress) or failed
-    if failed:
-        raise TrainingError(failed)
+    """Do what is not done of cells in processes of their own, after what several would make at once is made once."""
+    left = [cell for cell in cells if not _done(cell, out)]
+    for options in _data_of(left):
+        open_dataset(options).prepare(progress)
+    processes.do(
+        [Job(names, _prepare, (names, recipes, cpu)) for names, recipes in _sharing(left, out)], parallel, progress
+    )
+    told = [(cell, (cell.label, cell.control, cell.recipe.to_dict(), cell.evaluations)) for cell in left]
+    processes.do([Job(cell.name, _do_cell, (values, out, cpu)) for cell, values in told], parallel, progress)
 
 
-def _prepare(cells: Sequence[Cell], progress: Progress | None) -> None:
-    """Make what data sets make on first use, those of all cells."""
-    for recipe in {json.dumps(cell.recipe.to_dict()["data"]): cell.recipe for cell in cells}.values():
-        Parts(recipe).dataset().prepare(progress)
+def _done(cell: Cell, out: Path) -> bool:
+    run = _trained(out / "runs" / cell.name, cell.recipe)
+    return run is not None and all(_found(run, one) for one in cell.evaluations)
 
 
-def _work(said: Any, imports: Sequence[str], threads: int, told: tuple[Any, ...], out: Path, cpu: bool) -> None:
-    """What a process does: one cell."""
-    name, label, control, values, evaluations = told
-    try:
-        for source in imports:
-            plugins.load(source)
-        torch.set_num_threads(threads)
-        cell = Cell(label, control, recipe_module.from_values(values), evaluations)
-        run_cell(cell, out, lambda *one: said.put((name, *one)), cpu)
-    except PointliftError as error:
-        said.put((name, f"{name}: {error}"))
+def _data_of(cells: Sequence[Cell]) -> list[BaseModel]:
+    """The options of all data that cells are pretrained and measured on, each once."""
+    every = [cell.recipe.data for cell in cells]
+    for cell in cells:
+        for one in cell.evaluations:
+            data = trial.data_options(cell.recipe, one.split, one.label_data, one.test_data)
+            every += [data.labelled, trial.test_options(data, one.split, one.test_data)]
+    return list({options.model_dump_json(): options for options in every}.values())
 
 
-def _heard(said: Any, progress: Progress | None) -> str:
-    """Pass on what processes said; the last failure among it, if any."""
-    failed = ""
-    try:
-        message = said.get(timeout=0.2)
-        while True:
-            if len(message) == 2:
-                failed = message[1]
-            elif progress is not None:
-                progress(*message[1:])
-            message = said.get_nowait()
-    except queue.Empty:
-        return failed
+def _sharing(cells: Sequence[Cell], out: Path) -> list[tuple[str, list[dict[str, Any]]]]:
+    """Recipes of cells that are to be pretrained with the same teacher on the same data, so share its features.
+
+    Of each such group of at least two: its cells' names in short, and one recipe for each way in which its features are
+    asked for. What evaluations ask of the teacher is left to them: which images they see, they alone know.
+    """
+    groups: dict[str, list[Cell]] = {}
+    for cell in cells:
+        if cell.recipe.cache.enabled and _trained(out / "runs" / cell.name, cell.recipe) is None:
+            same = cell.recipe.model_dump(mode="json", include={"data", "teacher", "cache"})
+            groups.setdefault(json.dumps(same), []).append(cell)
+    found = []
+    for group in (group for group in groups.values() if len(group) > 1):
+        values = [cell.recipe.to_dict() for cell in group]
+        ways = {json.dumps([one["method"], one["image"], one["training"]["threads"]]): one for one in values}
+        found.append((f"{group[0].name} and {len(group) - 1} more", list(ways.values())))
+    return found
 
 
-def _ended(running: dict[str, BaseProcess]) -> str:
-    """Forget processes that have ended; a sentence for one that ended badly."""
-    failed = ""
-    for name, process in list(running.items()):
-        if process.exitcode is not None:
-            del running[name]
-            if process.exitcode != 0:
-                failed = f"{name}: its process ended with {process.exitcode}; run it alone to see why"
-    return failed
+def _prepare(names: str, recipes: Sequence[dict[str, Any]], cpu: bool, progress: Progress) -> None:
+    """What a process does for several cells: what they would do before training."""
+    with _errors_named(names):
+        for values in recipes:
+            prepare(recipe_module.from_values(values), _named(progress, names), cpu)
+
+
+def _do_cell(
+    told: tuple[str, bool, dict[str, Any], tuple[Evaluation, ...]], out: Path, cpu: bool, progress: Progress
+) -> None:
+    """What a process does for one cell."""
+    label, control, values, evaluations = told
+    run_cell(Cell(label, control, recipe_module.from_values(values), evaluations), out, progress, cpu)
