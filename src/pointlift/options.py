@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_t
 
 from pydantic import BaseModel, ConfigDict, create_model
 
-from pointlift.errors import RecipeError, nearest
+from pointlift.errors import PluginError, RecipeError, nearest
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -57,7 +57,18 @@ def signature_options(name: str, kind: str, factory: Callable[..., Any], fixed: 
     """Strict pydantic model of the keyword-only arguments of ``factory`` but the ``fixed`` ones, ``name`` among them.
 
     Positional arguments (a student's ``in_channels``, a method's ``teacher``) are wiring and not options.
+
+    Raises:
+        PluginError: an annotation names what its module does not have, or no type that a recipe can give.
     """
+    try:
+        return _signature_model(name, kind, factory, fixed)
+    except Exception as error:  # whatever evaluating an annotation of somebody else raises
+        said = " ".join(str(error).split("\n")[0].split())
+        raise PluginError(f"the options of the {kind} '{name}' cannot be read from its signature: {said}") from error
+
+
+def _signature_model(name: str, kind: str, factory: Callable[..., Any], fixed: Sequence[str]) -> type[BaseModel]:
     target = factory.__init__ if inspect.isclass(factory) else factory  # type: ignore[misc]
     hints = get_type_hints(target, include_extras=True)
     fields: dict[str, Any] = {"name": (Literal[name], name)}

@@ -21,7 +21,7 @@ from pointlift.files import write_atomically
 from pointlift.progress import Progress, no_progress
 from pointlift.registry import PROTOCOLS, TASKS
 from pointlift.run import Run
-from pointlift.tasks.base import DEFAULT, Task
+from pointlift.tasks.base import DEFAULT, Task, checked_task
 from pointlift.teachers.base import Teacher
 from pointlift.teachers.pixels import PixelFeatures
 from pointlift.train import checkpoint
@@ -126,7 +126,7 @@ def open_trial(
 
 def open_task(name: str, scenes: Dataset, **options: Any) -> Task:
     """The task called ``name`` with the classes of a data set."""
-    return TASKS.build(name, scenes, **options)
+    return checked_task(TASKS.build(name, scenes, **options), name)
 
 
 def evaluate(

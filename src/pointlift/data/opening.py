@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from pointlift.data.dataset import Dataset
+from pointlift.data.dataset import Dataset, checked_dataset
 from pointlift.options import option_values, settings, validated
 from pointlift.registry import DATASETS
 
@@ -20,9 +20,10 @@ def open_by_name(name: str, **given: Any) -> Dataset:
     Raises:
         RecipeError: there is no such data set, or an option is wrong.
         DataError: the data cannot be opened.
+        PluginError: the data set does not keep its contract.
     """
     options = validated(DATASETS.options(name), {"name": name, **given}, what=f"data set '{name}'")
-    dataset: Dataset = DATASETS.get(name)(**option_values(options))
+    dataset = checked_dataset(DATASETS.get(name)(**option_values(options)), name)
     dataset.settings = dataset.settings or settings(options)  # a mixture that stands for a part has the part's
     dropped = [f"{count:,} with {what}" for what, count in dataset.dropped_frames.items() if count]
     if dropped:
