@@ -108,9 +108,3 @@ def resize_pixels(pixels: np.ndarray, size: tuple[int, int], new_size: tuple[int
     """
     scale = np.array([new_size[1] / size[1], new_size[0] / size[0]])
     return (pixels + 0.5) * scale - 0.5
-
-
-def resize_intrinsics(intrinsics: np.ndarray, size: tuple[int, int], new_size: tuple[int, int]) -> np.ndarray:
-    """Intrinsics (3, 3) of the same camera once its image of ``size`` (height, width) is resized to ``new_size``."""
-    x, y = new_size[1] / size[1], new_size[0] / size[0]
-    return np.array([[x, 0, 0.5 * x - 0.5], [0, y, 0.5 * y - 0.5], [0, 0, 1]]) @ intrinsics

@@ -49,7 +49,7 @@ class Student(nn.Module):
         decoder_channels: C, the width of the features before the head.
         head: makes the output of the decoder's features, row by row in evaluation.
         fewest_points: how many points a cloud needs; 0: it may be empty.
-        has_patches: whether it is a `PointTransformer`'s kind, of patches that can be hidden from it.
+        has_patches: whether it sees patches that can be hidden from it: it derives from `PointTransformer`.
         order_matters: whether, in evaluation too, another order of a cloud's points gives them other features.
         loads: names of its options that load weights into it; whoever has weights of its own leaves them out.
         loaded: what of a checkpoint was loaded into it, for the log; None if nothing was.
