@@ -141,7 +141,9 @@ def test_installed_plug_ins_are_found_and_broken_ones_break_nothing(tmp_path: Pa
     assert "installed" in said
     assert said.count("cannot be loaded: OSError: no such library") == 1
     assert "plug-in 'broken_losses' of broken_losses" in said
-    assert re.search("two parts are called loss 'contrastive': pointlift.losses.paired .*and second_losses", said)
+    assert re.search(
+        "two parts are called loss 'contrastive': pointlift.losses.paired.* and second_losses.loss .*, line 3", said
+    )
     arguments = ["pretrain", "outside.yaml", "--out", "installed", "--cpu", "--set", "loss.name=installed"]
     code, said = call(folder, *arguments, "--import", str(OUTSIDE), path=str(tmp_path))
     assert code == 0, said

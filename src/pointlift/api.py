@@ -18,7 +18,8 @@ from pointlift.progress import Progress
 from pointlift.recipe import Recipe
 from pointlift.registry import STUDENTS, TEACHERS
 from pointlift.run import Run
-from pointlift.students.base import Student
+from pointlift.students.base import Student, checked_student
+from pointlift.teachers.base import checked_teacher
 
 
 def pretrain(
@@ -113,9 +114,10 @@ def dataset(name: str, root: Path | str | None = None, split: str = "train", **o
 
 def teacher(name: str, **options: Any) -> Any:
     """A frozen 2D model."""
-    return TEACHERS.build(name, **options)
+    return checked_teacher(TEACHERS.build(name, **options), name)
 
 
 def student(name: str, in_channels: int, out_channels: int, **options: Any) -> Student:
     """A 3D network with random weights."""
-    return STUDENTS.build(name, in_channels, out_channels, **options)
+    student = STUDENTS.build(name, in_channels, out_channels, **options)
+    return checked_student(student, name, in_channels, out_channels)

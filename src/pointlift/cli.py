@@ -382,7 +382,7 @@ def _taken(arguments: list[str], option: str) -> list[str]:
     values = []
     while (place := next((n for n, one in enumerate(arguments) if one.split("=")[0] == option), None)) is not None:
         _, separator, value = arguments.pop(place).partition("=")
-        if not separator and place == len(arguments):
+        if not separator and (place == len(arguments) or arguments[place].startswith("-")):
             raise PluginError(f"{option} needs a file or module, such as {option} my_log.py")
         values.append(value if separator else arguments.pop(place))
     return values

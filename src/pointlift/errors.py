@@ -33,7 +33,7 @@ class CheckpointError(PointliftError):
 
 
 class PluginError(PointliftError):
-    """A plug-in that cannot be imported, or that brings a part whose name is taken."""
+    """A plug-in that cannot be imported, or a part whose name is taken or that does not keep its contract."""
 
 
 class TrainingError(PointliftError):

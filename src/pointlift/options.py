@@ -66,7 +66,26 @@ def signature_options(
 
     Positional arguments (a student's ``in_channels``, a method's ``teacher``) are wiring and not options. ``shared``
     are options that all parts of the kind have, annotation and default, of which the factory knows nothing.
+
+    Raises:
+        PluginError: an annotation names what its module does not have, or no type that a recipe can give.
     """
+    try:
+        return _signature_model(name, kind, factory, fixed, shared)
+    except PluginError:
+        raise
+    except Exception as error:  # whatever evaluating an annotation of somebody else raises
+        said = " ".join(str(error).split("\n")[0].split())
+        raise PluginError(f"the options of the {kind} '{name}' cannot be read from its signature: {said}") from error
+
+
+def _signature_model(
+    name: str,
+    kind: str,
+    factory: Callable[..., Any],
+    fixed: Sequence[str],
+    shared: Mapping[str, tuple[Any, Any]] | None,
+) -> type[BaseModel]:
     target = factory.__init__ if inspect.isclass(factory) else factory  # type: ignore[misc]
     hints = get_type_hints(target, include_extras=True)
     fields: dict[str, Any] = {"name": (Literal[name], name)}

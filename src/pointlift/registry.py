@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import ast
 import inspect
+import linecache
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,6 +25,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from pointlift import plugins
+from pointlift.contract import check_options
 from pointlift.errors import PluginError, RecipeError, nearest
 from pointlift.options import option_values, signature_options, validated
 
@@ -37,6 +40,8 @@ class Part:
         summary: what it is, in a line.
         fixed: keyword arguments that make this part of what several share; they are no options.
         declared: what it says of itself at registration, as its kind's contract asks.
+        module: that registered it.
+        place: file and line of its registration, for messages.
     """
 
     name: str
@@ -44,15 +49,22 @@ class Part:
     summary: str
     fixed: Mapping[str, Any] = field(default_factory=dict)
     declared: Mapping[str, Any] = field(default_factory=dict)
+    module: str = field(default="", compare=False)
+    place: str = field(default="", compare=False)
 
     def __call__(self, *args: Any, **options: Any) -> Any:
         """Build it."""
         return self.factory(*args, **self.fixed, **options)
 
     @property
+    def definition(self) -> str:
+        """The full name of what is registered."""
+        return f"{self.factory.__module__}.{self.factory.__qualname__}"
+
+    @property
     def where(self) -> str:
-        """The module that brings it, and its file."""
-        return f"{self.factory.__module__} ({inspect.getsourcefile(self.factory)})"
+        """What is registered, and where."""
+        return f"{self.definition} ({self.place})"
 
 
 class Registry:
@@ -62,8 +74,7 @@ class Registry:
         kind: what they are, in the singular ("data set"), for messages.
         variable: the registry's own name, by which decorators in the source are recognised.
         package: that holds the built-in ones.
-        contract: ``module:name`` of what they must be: a base class, or a function that is given a `Part` and raises a
-            `ValueError`.
+        contract: ``module:name`` of what they must be: a function that is given a `Part` and raises a `ValueError`.
         shared: ``module:name`` of options that all parts have beside their own, see `signature_options`; whoever builds
             a part knows what they mean, and the part does not.
     """
@@ -92,10 +103,13 @@ class Registry:
 
         def add(factory: Any) -> Any:
             said = summary or (inspect.getdoc(factory) or "").split("\n", 1)[0]
-            part = Part(name, factory, said, dict(fixed or {}), declared)
-            self._check_contract(part)
+            if not (inspect.isclass(factory) or inspect.isroutine(factory)):
+                raise ValueError(f"the {self.kind} '{name}' must be a class or a function, not {factory!r}")
+            part = Part(name, factory, said, dict(fixed or {}), declared, *_caller())
             self._check_name(part)
-            self._parts[name] = part
+            self._check_contract(part)
+            plugins.note(part.module, partial(self._put, name, self._parts.get(name)))
+            self._put(name, part)
             return factory
 
         return add
@@ -144,26 +158,59 @@ class Registry:
         """Build the part called ``name`` with options that are checked against its signature first."""
         return self.get(name)(*args, **self.checked(name, options))
 
+    def _put(self, name: str, part: Part | None) -> None:
+        self._options.pop(name, None)
+        if part is None:
+            self._parts.pop(name, None)
+        else:
+            self._parts[name] = part
+
     def _check_contract(self, part: Part) -> None:
+        check_options(f"the {self.kind} '{part.name}'", part.factory, part.fixed)
         module, _, name = self._contract.partition(":")
-        contract = vars(import_module(module))[name]
-        if not isinstance(contract, type):
-            contract(part)
-        elif not (isinstance(part.factory, type) and issubclass(part.factory, contract)):
-            raise ValueError(f"the {self.kind} '{part.name}' must be a class derived from {module}.{name}")
+        vars(import_module(module))[name](part)
 
     def _check_name(self, part: Part) -> None:
-        other = self._parts[part.name].where if part.name in self._parts else None
-        own = part.factory.__module__.startswith(f"{self._package}.")
-        if other is None and not own and part.name in self._source:
-            other = self._source[part.name][0]
-        if other is not None and other != part.where:
-            raise PluginError(f"two parts are called {self.kind} '{part.name}': {other} and {part.where}")
+        other = self._parts.get(part.name)
+        own = part.module.startswith(f"{self._package}.")
+        if other is not None:
+            taken = None if _again(other, part) else other.where
+        else:
+            taken = self._source[part.name][0] if not own and part.name in self._source else None
+        if taken is not None:
+            raise PluginError(f"two parts are called {self.kind} '{part.name}': {taken} and {part.where}")
 
     @cached_property
     def _source(self) -> dict[str, tuple[str, str]]:
         """Module and summary of every part of the package itself, by name."""
-        return dict(_decorated(self._package, self._variable))
+        found: dict[str, tuple[str, str]] = {}
+        for name, said in _decorated(self._package, self._variable):
+            if name in found:
+                raise PluginError(f"two parts are called {self.kind} '{name}': in {found[name][0]} and in {said[0]}")
+            found[name] = said
+        return found
+
+
+def _caller() -> tuple[str, str]:
+    """Module of the code that applies a decorator, and its file and line."""
+    frame = sys._getframe(2)
+    return frame.f_globals.get("__name__", "?"), f"{frame.f_code.co_filename}, line {frame.f_lineno}"
+
+
+def _again(old: Part, new: Part) -> bool:
+    """Whether ``new`` is ``old`` once more: the same object, or its module was loaded again, changed or not."""
+    if old == new or old.where == new.where:
+        return True
+    if (old.module, old.definition) != (new.module, new.definition) or old.factory is new.factory:
+        return False
+    (before, _, _), (file, _, _) = (one.place.rpartition(", line ") for one in (old, new))
+    if before != file:
+        return new.module == "__main__"  # a cell of a notebook, run again
+    linecache.checkcache(file)
+    name = new.factory.__name__
+    tree = ast.parse("".join(linecache.getlines(file)))
+    definitions = [one for one in ast.walk(tree) if isinstance(one, (ast.ClassDef, ast.FunctionDef))]
+    return sum(one.name == name for one in definitions) < 2
 
 
 def _decorated(package: str, variable: str) -> Iterator[tuple[str, tuple[str, str]]]:
@@ -194,14 +241,14 @@ DATASETS = Registry(
     "data set",
     "DATASETS",
     "pointlift.datasets",
-    "pointlift.data.dataset:Dataset",
+    "pointlift.data.dataset:check_dataset",
     shared="pointlift.data.selection:SHARED",
 )
-TEACHERS = Registry("teacher", "TEACHERS", "pointlift.teachers", "pointlift.teachers.base:Teacher")
-STUDENTS = Registry("student", "STUDENTS", "pointlift.students", "pointlift.students.base:Student")
+TEACHERS = Registry("teacher", "TEACHERS", "pointlift.teachers", "pointlift.teachers.base:check_teacher")
+STUDENTS = Registry("student", "STUDENTS", "pointlift.students", "pointlift.students.base:check_student")
 LOSSES = Registry("loss", "LOSSES", "pointlift.losses", "pointlift.losses.base:check_loss")
-METHODS = Registry("method", "METHODS", "pointlift.methods", "pointlift.train.method:Method")
-TASKS = Registry("task", "TASKS", "pointlift.tasks", "pointlift.tasks.base:Task")
+METHODS = Registry("method", "METHODS", "pointlift.methods", "pointlift.train.method:check_method")
+TASKS = Registry("task", "TASKS", "pointlift.tasks", "pointlift.tasks.base:check_task")
 PROTOCOLS = Registry(
     "protocol", "PROTOCOLS", "pointlift.evaluation.protocols", "pointlift.evaluation.base:check_protocol"
 )

@@ -24,12 +24,13 @@ from pointlift.options import option_values
 from pointlift.progress import Progress
 from pointlift.recipe import Recipe, differences
 from pointlift.registry import METHODS, STUDENTS, TEACHERS
-from pointlift.students.base import Student
+from pointlift.students.base import Student, checked_student, require_answers
+from pointlift.teachers.base import checked_teacher
 from pointlift.teachers.cache import FeatureCache, features_folder
 from pointlift.teachers.pixels import PixelFeatures
 from pointlift.train import checkpoint, fit, log
 from pointlift.train.loop import STEP_COUNT
-from pointlift.train.method import Method, Trained
+from pointlift.train.method import Method, Trained, checked_method, trained_by
 
 _log = logging.getLogger(__name__)
 
@@ -50,7 +51,8 @@ class Parts:
     @cached_property
     def pixel_features(self) -> PixelFeatures:
         """The recipe's teacher behind its cache."""
-        teacher = TEACHERS.get(self.recipe.teacher.name)(**option_values(self.recipe.teacher))
+        name = self.recipe.teacher.name
+        teacher = checked_teacher(TEACHERS.get(name)(**option_values(self.recipe.teacher)), name)
         options = self.recipe.cache
         folder = options.folder or features_folder()
         cache = FeatureCache(folder, teacher, options.image_size, scale=options.scale) if options.enabled else None
@@ -59,8 +61,7 @@ class Parts:
     @property
     def trains(self) -> Trained | None:
         """What the recipe's method trains beside the encoder, see `Method.trains`."""
-        method: Any = METHODS.get(self.recipe.method.name).factory
-        return method.trains(**option_values(self.recipe.method))
+        return trained_by(METHODS.get(self.recipe.method.name), option_values(self.recipe.method))
 
     @property
     def student_class(self) -> type[Student]:
@@ -79,7 +80,7 @@ class Parts:
             part, options = STUDENTS.get(self.recipe.student.name), option_values(self.recipe.student)
             for key in part.factory.loads if scratch else ():  # type: ignore[attr-defined]
                 options.pop(key)
-            return part(in_channels, out_channels, **options)
+            return checked_student(part(in_channels, out_channels, **options), part.name, in_channels, out_channels)
 
     def method(self, student: Student, seed: int | None = None) -> Method:
         """The recipe's method around ``student``; what it trains beside it is drawn from ``seed``, the recipe's own."""
@@ -89,7 +90,8 @@ class Parts:
         features = self.pixel_features
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.recipe.seed if seed is None else seed)
-            return build(student, features, loss, self.recipe.points, self.recipe.image, **options)
+            method = build(student, features, loss, self.recipe.points, self.recipe.image, **options)
+        return checked_method(method, build.name)
 
 
 class Run:
@@ -190,6 +192,7 @@ def train(
     scenes = parts.dataset()
     teacher = parts.pixel_features.teacher
     student = parts.student(len(scenes.feature_names), parts.out_channels, recipe.seed)
+    require_answers(student, recipe.student.name)
     state = {
         "student": {"in_channels": student.in_channels, "out_channels": student.out_channels},
         "feature_names": list(scenes.feature_names),

@@ -27,7 +27,7 @@ from pointlift.progress import Progress, no_progress
 from pointlift.recipe import Recipe
 from pointlift.registry import DATASETS, PROTOCOLS, TASKS, TEACHERS
 from pointlift.run import Parts, Run
-from pointlift.tasks.base import DEFAULT, Task
+from pointlift.tasks.base import DEFAULT, Task, checked_task
 from pointlift.teachers.base import Teacher
 from pointlift.teachers.pixels import PixelFeatures
 from pointlift.train.method import Method
@@ -140,7 +140,7 @@ def open_trial(
 
 def open_task(name: str, scenes: Dataset, **options: Any) -> Task:
     """The task called ``name`` with the classes of a data set."""
-    return TASKS.build(name, scenes, **options)
+    return checked_task(TASKS.build(name, scenes, **options), name)
 
 
 def evaluate(

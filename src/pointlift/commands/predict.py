@@ -182,10 +182,10 @@ def field_map(given: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _class_colors(run: Run) -> dict[str, tuple[int, int, int]]:
+def _class_colors(run: Run) -> dict[str, Sequence[int]]:
     """Colours of the classes that the run's data set has whatever it is opened with."""
     kind: type[Dataset] = DATASETS.get(run.recipe.data.name).factory  # type: ignore[assignment]
-    return dict(zip(kind.class_names, kind.class_colors or (), strict=False))
+    return kind.usual_colors()
 
 
 def _checked(prompts: Sequence[str] | str) -> list[str]:

@@ -21,6 +21,7 @@ from pointlift.progress import Progress
 from pointlift.recipe import Recipe
 from pointlift.registry import TEACHERS
 from pointlift.run import Parts
+from pointlift.students.base import require_answers
 from pointlift.train import fit, log
 from pointlift.train.loader import SceneOrder
 from pointlift.train.method import Method
@@ -60,6 +61,7 @@ def dry_run(recipe: Recipe, *, progress: Progress | None = None, cpu: bool = Fal
         options = recipe.training.resolved(epoch)
         few = _few(scenes, min(len(scenes), STEPS * options.batch_size))
         student = parts.student(len(scenes.feature_names), parts.out_channels, recipe.seed)
+        require_answers(student, recipe.student.name)
         method = parts.method(student).to(device)
         preparing = _prepared(method, few, progress)
         rehearsal = {"steps": STEPS, "epochs": None, "log_every": 1, "checkpoint_every": STEPS}

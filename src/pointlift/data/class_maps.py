@@ -47,13 +47,6 @@ class ClassList:
         """Position of the class that is called ``name``, in capitals or not, with spaces, hyphens or underscores."""
         return self.aliases.get(plain(name))
 
-    def other_names(self) -> dict[str, list[str]]:
-        """Plain forms of all names of each class."""
-        found: dict[str, list[str]] = {name: [] for name in self.names}
-        for alias, index in self.aliases.items():
-            found[self.names[index]].append(alias)
-        return found
-
 
 @dataclass(frozen=True)
 class ClassMap:

@@ -9,13 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import wraps
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
+from pointlift.contract import derives, has, has_names, names_options, plain, takes
 from pointlift.data.scene import Scene, View
 from pointlift.data.values import check_values
+from pointlift.errors import PluginError
 from pointlift.progress import Progress
+
+if TYPE_CHECKING:
+    from pointlift.registry import Part
 
 LabelKind = Literal["points", "parts", "objects", "boxes"]
 """What labels there are: a class of each point; classes of points that are parts of an object of a known class (with
@@ -26,7 +31,7 @@ class Dataset(Sequence[Scene]):
     """A sequence of Scenes, read on demand, and what is known of all of them.
 
     Attributes:
-        name: of the data set, as it is registered.
+        name: of the data set, as it is registered, where it does not set one itself when it is opened.
         class_names: names of the classes of points, in the order of their labels; empty where there are none.
         class_colors: RGB of each class; None lets colours be chosen.
         feature_names: what ``Scene.features`` has in its columns.
@@ -68,6 +73,13 @@ class Dataset(Sequence[Scene]):
                 return check_values(read(self, index), self.feature_names)
 
             cls.__getitem__ = checked  # type: ignore[assignment, method-assign]
+
+    @classmethod
+    def usual_colors(cls) -> dict[str, Sequence[int]]:
+        """Colours of the classes that it has whatever it is opened with; none where they depend on that."""
+        names, colors = cls.class_names, cls.class_colors
+        known = isinstance(names, Sequence) and isinstance(colors, Sequence)  # and no properties
+        return dict(zip(names, colors, strict=False)) if known and colors else {}
 
     def __getitem__(self, index: int) -> Scene:  # type: ignore[override]
         """Scene ``index``, from 0 on, its values checked by `pointlift.data.values`; `IndexError` beyond the last."""
@@ -169,3 +181,37 @@ class Subset(Dataset):
 def as_dataset(scenes: Sequence[Scene]) -> Dataset:
     """The data set itself, or scenes in a list as one."""
     return scenes if isinstance(scenes, Dataset) else Scenes(scenes)
+
+
+def check_dataset(part: Part) -> None:
+    """A `ValueError` unless what is registered is a data set that can be asked what its class is asked."""
+    what, kind = f"the data set '{part.name}'", part.factory
+    derives(what, kind, Dataset, "__getitem__", "__len__")
+    assert isinstance(kind, type)
+    takes(what, kind)
+    plain(what, kind, name=str, subset_options=(tuple, list), settings=Mapping)
+    names_options(what, kind, "subset_options", kind.subset_options)  # type: ignore[attr-defined]
+
+
+def checked_dataset(data: Dataset, name: str) -> Dataset:
+    """A data set that was opened, under its registered name unless it has set its own.
+
+    Raises:
+        PluginError: an attribute of `Dataset` is not what it must be.
+    """
+    what = f"the data set '{name}'"
+    if "name" not in vars(data):
+        data.name = name
+    has_names(what, data, "class_names", "feature_names", "box_names", "object_names", "subset_options", "mixed")
+    has(what, data, name=str, min_depth=(int, float), prompts=Mapping, parts_of=Mapping, dropped_frames=Mapping)
+    kinds = get_args(LabelKind)
+    wrong = [one for one in ([data.labels] if isinstance(data.labels, str) else data.labels) if one not in kinds]
+    if wrong or isinstance(data.labels, str):
+        said = ", ".join(map(repr, kinds))
+        raise PluginError(f"{what} has {data.labels!r:.80} as 'labels', which must be a set of kinds among {said}")
+    if data.class_colors is not None and len(data.class_colors) != len(data.class_names):
+        raise PluginError(f"{what} has {len(data.class_colors)} class_colors for {len(data.class_names)} class_names")
+    strange = sorted(set(data.prompts) - set(data.class_names))
+    if strange:
+        raise PluginError(f"{what} has prompts for '{strange[0]}', which is none of its class_names")
+    return data

@@ -44,11 +44,6 @@ class StoredObjects(Dataset):
         """The id of every scene, without reading any."""
         return [one.id for one in self._objects]
 
-    @property
-    def object_classes(self) -> np.ndarray:
-        """Class (len,) int64 of every object, without reading any."""
-        return np.array([one.object_class for one in self._objects], dtype=np.int64)
-
     def __len__(self) -> int:
         return len(self._objects)
 

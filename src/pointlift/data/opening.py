@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from pointlift.data.dataset import Dataset
+from pointlift.data.dataset import Dataset, checked_dataset
 from pointlift.data.selection import HELD_OUT, KEPT, selected
 from pointlift.errors import DataError
 from pointlift.options import option_values, settings, validated
@@ -23,6 +23,7 @@ def open_by_name(name: str, **given: Any) -> Dataset:
     Raises:
         RecipeError: there is no such data set, or an option is wrong.
         DataError: the data cannot be opened.
+        PluginError: the data set does not keep its contract.
     """
     return _opened(_checked(name, given))
 
@@ -35,7 +36,7 @@ def _opened(options: BaseModel) -> Dataset:
     name = options.name  # type: ignore[attr-defined]
     values = option_values(options)
     chosen = {key: values.pop(key) for key in DATASETS.shared}
-    dataset: Dataset = selected(DATASETS.get(name)(**values), **chosen)
+    dataset = selected(checked_dataset(DATASETS.get(name)(**values), name), **chosen)
     said = settings(options)
     usual = [key for key, (_, default) in DATASETS.shared.items() if said[key] == default]
     said = {key: value for key, value in said.items() if key not in usual}

@@ -95,11 +95,6 @@ class ScanObjectNN(Dataset):
         """The id of every scene, without reading any."""
         return [f"{self.path.stem}/{row:05d}" for row in self._rows]
 
-    @property
-    def object_classes(self) -> np.ndarray:
-        """Class (len,) int64 of every object, without reading any."""
-        return self._classes[self._rows]
-
     def __len__(self) -> int:
         return len(self._rows)
 

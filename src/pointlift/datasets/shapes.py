@@ -141,11 +141,6 @@ class Shapes(Dataset):
         """The id of every scene: the category, the number of the object, and of a frame its view."""
         return [_id(*scene) for scene in self._scenes]
 
-    @property
-    def object_classes(self) -> np.ndarray:
-        """Class (len,) int64 of the object of every scene, without reading any."""
-        return np.array([CATEGORIES.index(spec.category) for spec, _ in self._scenes], dtype=np.int64)
-
     def __len__(self) -> int:
         return len(self._scenes)
 

@@ -15,7 +15,6 @@ from pointlift.errors import DataError, RecipeError, brief
 from pointlift.progress import Progress, no_progress
 from pointlift.registry import PROTOCOLS
 from pointlift.students.base import Student
-from pointlift.students.point_transformer import PointTransformer
 from pointlift.tasks.base import Task
 from pointlift.train.method import Method, Trained
 
@@ -128,8 +127,8 @@ def unmet(
         else "compares predicted token sets, which only a method that trained token sets has, such as 'concept' with "
         "method.target=tokens",
         "patches": None
-        if issubclass(student, PointTransformer)
-        else "hides patches, which only the student point_transformer has",
+        if student.has_patches
+        else "hides patches, which only a student of patches has, such as point_transformer",
     }
     return next((reasons[need] for need in needs if reasons.get(need)), None)
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pointlift.contract import derives, has, names_options, plain, takes
 from pointlift.data.batch import Batch
 from pointlift.data.scene import Scene
-from pointlift.errors import DataError
+from pointlift.errors import DataError, PluginError, PointliftError
 from pointlift.finite import require_finite
+
+if TYPE_CHECKING:
+    from pointlift.registry import Part
 
 
 @contextmanager
@@ -46,6 +50,7 @@ class Student(nn.Module):
         decoder_channels: C, the width of the features before the head.
         head: makes the output of the decoder's features, row by row in evaluation.
         fewest_points: how many points a cloud needs; 0: it may be empty.
+        has_patches: whether it sees patches that can be hidden from it: it derives from `PointTransformer`.
         order_matters: whether, in evaluation too, another order of a cloud's points gives them other features.
         loads: names of its options that load weights into it; whoever has weights of its own leaves them out.
         loaded: what of a checkpoint was loaded into it, for the log; None if nothing was.
@@ -56,6 +61,7 @@ class Student(nn.Module):
     decoder_channels: int
     head: nn.Module
     fewest_points: int = 0
+    has_patches: ClassVar[bool] = False
     order_matters: bool = False
     loads: tuple[str, ...] = ()
     loaded: str | None = None
@@ -124,3 +130,64 @@ def _as_batch(scene: Scene | np.ndarray | Tensor) -> Batch:
         raise DataError(f"points must be an array (N, 3) or (N, 3 + F), not of shape {scene.shape}")
     values = torch.from_numpy(np.array(scene, dtype=np.float32))
     return Batch(values[:, :3].contiguous(), values[:, 3:].contiguous(), torch.tensor([0, len(values)]), ["points"])
+
+
+def check_student(part: Part) -> None:
+    """A `ValueError` unless what is registered is a student that can be asked what its class is asked."""
+    what, kind = f"the student '{part.name}'", part.factory
+    derives(what, kind, Student, "decoder_features")
+    assert isinstance(kind, type)
+    takes(what, kind, "in_channels", "out_channels")
+    plain(what, kind, loads=(tuple, list), has_patches=bool)
+    names_options(what, kind, "loads", kind.loads)  # type: ignore[attr-defined]
+
+
+def checked_student(student: Student, name: str, in_channels: int, out_channels: int) -> Student:
+    """A student that was built, if it is of this shape; a `PluginError` if it does not say so."""
+    what = f"the student '{name}'"
+    has(what, student, in_channels=int, out_channels=int, decoder_channels=int, head=nn.Module, fewest_points=int)
+    for key, wanted in {"in_channels": in_channels, "out_channels": out_channels}.items():
+        said = getattr(student, key)
+        if said != wanted:
+            raise PluginError(f"{what} was built with {wanted} as {key}, but says {said}")
+    return student
+
+
+def require_answers(student: Student, name: str) -> None:
+    """A `PluginError` unless a student's output is what its contract says of it, tried on a small cloud.
+
+    That is: of its width, made by its head of the decoder's features, and for rows the same as for all points.
+    """
+    what, count = f"the student '{name}'", max(64, student.fewest_points)
+    generator = torch.Generator().manual_seed(0)
+    features = torch.rand(count, student.in_channels, generator=generator)
+    batch = Batch(4 * torch.rand(count, 3, generator=generator), features, torch.tensor([0, count]), ["a trial"])
+    rows = torch.tensor([count - 1, 0, 0])
+    with torch.random.fork_rng(devices=[]), evaluating(student):
+        try:
+            output, some = student(batch), student(batch, rows)
+            decoded, few = student.decoder_features(batch), student.decoder_features(batch, rows)
+            headed = student.head(decoded)
+        except PointliftError:
+            raise
+        except Exception as error:  # whatever a network of somebody else raises
+            said = " ".join(f"{type(error).__name__}: {error}".split())
+            raise PluginError(f"{what} cannot be asked for the features of {count} points: {said}") from error
+    width = student.out_channels or student.decoder_channels
+    for found, wanted, said in (
+        (output, (count, width), "its output"),
+        (some, (3, width), "its output for rows"),
+        (decoded, (count, student.decoder_channels), "decoder_features"),
+        (few, (3, student.decoder_channels), "decoder_features for rows"),
+    ):
+        if tuple(found.shape) != wanted:
+            raise PluginError(f"{what}: {said} must be of the shape {wanted}, and is {tuple(found.shape)}")
+    for found, right, said in (
+        (output, headed, "its output is not what its head makes of decoder_features, which fine-tuning builds on"),
+        (some, output[rows], "its output for rows is not that of the same points among all"),
+        (few, decoded[rows], "decoder_features for rows are not those of the same points among all"),
+    ):
+        if found.shape != right.shape or not torch.allclose(
+            found, right, rtol=1e-2, atol=1e-3 * float(right.abs().max())
+        ):
+            raise PluginError(f"{what}: {said}")

@@ -126,6 +126,7 @@ class PointTransformer(Student):
         weights: a checkpoint in the layout of Point-MAE to start from (`load_point_mae`).
     """
 
+    has_patches = True
     order_matters = True  # in evaluation the first centre is the first point
     loads = ("weights",)
 

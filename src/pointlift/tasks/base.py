@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
+from pointlift.contract import asked_of_class, derives, has_names, plain, takes
 from pointlift.data.augmentation import PointAugmentation
 from pointlift.data.batch import Batch
 from pointlift.data.dataset import Dataset, LabelKind
 from pointlift.data.scene import Scene
+from pointlift.errors import PluginError
 from pointlift.students.base import Student
 from pointlift.tasks.metric import Metric
 from pointlift.tasks.supervised import Supervised
 
+if TYPE_CHECKING:
+    from pointlift.registry import Part
+
 DEFAULT = "segmentation"
 """The task where none is named."""
+KNOWN = {"labels": get_args(LabelKind), "rows": ("points", "clouds", None)}
+"""What a task may say of itself."""
 
 
 class Task:
@@ -30,14 +38,14 @@ class Task:
         scenes: the data set that gives labels.
 
     Attributes:
-        name: as it is registered.
+        name: as it is registered, which the registry sees to.
         labels: which kind of labels it needs.
         rows: what has a class, every point or every cloud; None where the answer is no class of either, such as boxes.
         class_names: names of the C classes.
         settings: its options, as they were used.
     """
 
-    name: str
+    name: str = "task"
     labels: LabelKind
     rows: Literal["points", "clouds"] | None = None
     class_names: tuple[str, ...]
@@ -94,3 +102,33 @@ class Task:
     def words(self) -> Mapping[str, str]:
         """What is trained, for people, under the keys ``loss`` and ``head``."""
         return {"loss": "the task's own", "head": "the task's own"}
+
+
+def check_task(part: Part) -> None:
+    """A `ValueError` unless what is registered is a task that says what it needs and what is true of a scene."""
+    what, kind = f"the task '{part.name}'", part.factory
+    derives(what, kind, Task, "classes", "targets", "metric", "labels")
+    assert isinstance(kind, type)
+    takes(what, kind, "scenes")
+    asked_of_class(what, kind, classes=("scenes",))
+    plain(what, kind, name=str)
+    for key, known in KNOWN.items():
+        value = inspect.getattr_static(kind, key)
+        if not isinstance(value, property) and value not in known:
+            raise ValueError(f"{what} has {value!r} as '{key}', which must be one of {_listed(known)}")
+
+
+def checked_task(task: Task, name: str) -> Task:
+    """A task that was built, under its registered name; a `PluginError` if it does not say its classes."""
+    what = f"the task '{name}'"
+    has_names(what, task, "class_names")
+    for key, known in KNOWN.items():
+        value = getattr(task, key)
+        if value not in known:
+            raise PluginError(f"{what} has {value!r} as '{key}', which must be one of {_listed(known)}")
+    task.name = name
+    return task
+
+
+def _listed(values: tuple[Any, ...]) -> str:
+    return ", ".join(repr(value) for value in values)

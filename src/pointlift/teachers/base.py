@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
@@ -10,11 +11,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 import torch
 from torch import Tensor, nn
 
-from pointlift.errors import PointliftError
+from pointlift.contract import derives, has, overrides, takes
+from pointlift.errors import PluginError, PointliftError
 from pointlift.teachers.images import PREPROCESSING_VERSION, teacher_size
 
 if TYPE_CHECKING:
     from pointlift.data.scene import View
+    from pointlift.registry import Part
 
 
 class Teacher(nn.Module):
@@ -151,6 +154,47 @@ class Teacher(nn.Module):
     def lacks(self, what: str) -> NoReturn:
         """Raise the `PointliftError` that says what this teacher does not have."""
         raise PointliftError(f"the teacher {type(self).__name__} has no {what}; choose one that has")
+
+
+def check_teacher(part: Part) -> None:
+    """A `ValueError` unless what is registered is a teacher whose class says what it implements."""
+    what, kind = f"the teacher '{part.name}'", part.factory
+    derives(what, kind, Teacher)
+    assert isinstance(kind, type)
+    takes(what, kind)
+    dense = any(overrides(kind, Teacher, one) for one in ("_features", "features"))
+    if not dense and not overrides(kind, Teacher, "has_features"):
+        raise ValueError(f"{what} must implement _features, or say has_features = False and implement tokens")
+    text, said = (overrides(kind, Teacher, one) for one in ("embed_text", "has_text"))
+    if text and not said:
+        raise ValueError(f"{what} implements embed_text, so it must say has_text = True in its class")
+    if said and not text and inspect.getattr_static(kind, "has_text") is True:
+        raise ValueError(f"{what} says has_text = True, so it must implement embed_text")
+    if inspect.getattr_static(kind, "token_shape") and not overrides(kind, Teacher, "tokens"):
+        raise ValueError(f"{what} has a token_shape, so it must implement tokens")
+
+
+def checked_teacher(teacher: Teacher, name: str) -> Teacher:
+    """A teacher that was built, if it says what is asked of it; a `PluginError` otherwise."""
+    what, kind = f"the teacher '{name}'", type(teacher)
+    has(what, teacher, dim=int, stride=int, fingerprint=str, map_channels=int)
+    if teacher.dim < 1 or teacher.stride < 1 or not teacher.fingerprint:
+        raise PluginError(
+            f"{what} must have positive numbers as 'dim' and 'stride', and a 'fingerprint' that is not ''"
+        )
+    if teacher.training or any(parameter.requires_grad for parameter in teacher.parameters()):
+        raise PluginError(f"{what} is not frozen: it must call freeze() at the end of its constructor")
+    if teacher.token_shape is None:
+        said = overrides(kind, Teacher, "token_shape") or "token_shape" in vars(teacher)
+        if overrides(kind, Teacher, "tokens") and not said:
+            raise PluginError(f"{what} implements tokens, so it must set token_shape, their number and channels")
+    elif not overrides(kind, Teacher, "tokens"):
+        raise PluginError(f"{what} sets token_shape, so it must implement tokens")
+    if teacher.map_channels != teacher.dim and not overrides(kind, Teacher, "lift"):
+        raise PluginError(
+            f"{what} keeps maps of {teacher.map_channels} channels, so it must implement lift to {teacher.dim}"
+        )
+    return teacher
 
 
 def fingerprint_of(network: nn.Module, kind: str, **settings: Any) -> str:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import torch
 from torch import nn
 
+from pointlift.contract import asked_of_class, derives, has, takes
 from pointlift.data.dataset import Dataset
 from pointlift.data.scene import Scene
+from pointlift.errors import PluginError
 from pointlift.progress import Progress
+
+if TYPE_CHECKING:
+    from pointlift.registry import Part
 
 Trained = Literal["points", "tokens"]
 
@@ -72,3 +77,29 @@ class Method(nn.Module):
     def forward(self, batch: Any) -> dict[str, torch.Tensor]:
         """A dictionary with the scalar ``loss`` of the global batch, and whatever else is worth logging."""
         raise NotImplementedError  # pragma: no cover - every method defines it
+
+
+def check_method(part: Part) -> None:
+    """A `ValueError` unless what is registered is a method that can be built, and asked what its class is asked."""
+    what, kind = f"the method '{part.name}'", part.factory
+    derives(what, kind, Method, "sample", "collate", "forward")
+    assert isinstance(kind, type)
+    takes(what, kind, "student", "pixel_features", "loss", "points", "image")
+    asked_of_class(what, kind, trains=(), sees=(), attends=())
+
+
+def checked_method(method: Method, name: str) -> Method:
+    """A method that was built, if it says what it trains; a `PluginError` otherwise."""
+    has(f"the method '{name}'", method, trained=nn.Module, learning_rate_factors=dict)
+    return method
+
+
+def trained_by(part: Part, options: dict[str, Any]) -> Trained | None:
+    """What a method with these options trains, see `Method.trains`; a `PluginError` if it says anything else."""
+    kind: Any = part.factory
+    found = kind.trains(**options)
+    if found not in (*get_args(Trained), None):
+        raise PluginError(
+            f"the method '{part.name}' says that it trains {found!r}; it must be 'points', 'tokens' or None"
+        )
+    return found

@@ -15,6 +15,7 @@ from torch import Tensor
 from pointlift.data.batch import Batch
 from pointlift.data.clouds import onto_unit_sphere, random_rows
 from pointlift.data.scene import Scene
+from pointlift.errors import PluginError
 from pointlift.evaluation.base import Trial, each, require
 from pointlift.evaluation.protocol import described, settings_of
 from pointlift.evaluation.result import Column, Result, Row
@@ -68,8 +69,10 @@ def reconstruction(
     """
     require(trial, "reconstruction")
     student, fresh = trial.student, trial.fresh_student(trial.seed)
-    assert isinstance(student, PointTransformer)
-    assert isinstance(fresh, PointTransformer)
+    if not (isinstance(student, PointTransformer) and isinstance(fresh, PointTransformer)):
+        raise PluginError(
+            f"the student {type(student).__name__} says has_patches, so it must derive from PointTransformer"
+        )
     points = points or student.points or 4096
     rows = [Row("student", "student", {}), Row("random network", "baseline", {})]
     for encoder, row in zip((student, fresh), rows, strict=True):
