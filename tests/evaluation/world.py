@@ -66,7 +66,7 @@ class World(Dataset):
         points = np.stack([x, np.abs(x) * rng.uniform(-1, 1, self._points), rng.uniform(-1, 1, self._points)], axis=1)
         labels = true_class(points)
         labels[: self._rare] = 3
-        intensity = labels / 3 + rng.normal(0, 0.02, self._points)
+        intensity = (labels / 3 + rng.normal(0, 0.02, self._points)).clip(0, 1)
         labels[rng.random(self._points) < 0.1] = -1
         return Scene(
             points=points.astype(np.float32),
