@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from pointlift.errors import RecipeError
 from pointlift.options import LOCAL
 
 
@@ -46,10 +47,17 @@ class TrainOptions(BaseModel):
     def resolved(self, epoch_length: int) -> TrainOptions:
         """The same options with their length in steps, for a data set of which an epoch has ``epoch_length`` scenes.
 
-        E epochs are ceil(E · epoch_length / batch_size) steps: the last step may begin one pass more.
+        E epochs are ceil(E · epoch_length / batch_size) steps: the last step may begin one pass more. A `RecipeError` if
+        the warm-up is longer than that.
         """
-        if self.epochs is None:
-            return self
-        # 1.1 passes over 10 scenes are 11 scenes, whatever a float says of it
-        scenes = round(self.epochs * epoch_length, 6)
-        return self.model_copy(update={"steps": max(1, math.ceil(scenes / self.batch_size)), "epochs": None})
+        steps = self.steps
+        if self.epochs is not None:
+            # 1.1 passes over 10 scenes are 11 scenes, whatever a float says of it
+            scenes = round(self.epochs * epoch_length, 6)
+            steps = max(1, math.ceil(scenes / self.batch_size))
+        if self.warmup_steps > steps:
+            raise RecipeError(
+                f"warmup_steps is {self.warmup_steps}, but the whole run has {steps} steps; set it lower, or "
+                f"{'steps' if self.epochs is None else 'epochs'} higher"
+            )
+        return self.model_copy(update={"steps": steps, "epochs": None})
