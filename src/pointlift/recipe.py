@@ -177,11 +177,11 @@ def portable(recipe: Recipe) -> dict[str, Any]:
 
     A teacher's source stays where it is a public name and not a path, since it says which teacher it is.
     """
-    public = {key for key, mark in marked(recipe) if mark is TEACHER_SOURCE and not _is_path(_at(recipe, key))}
+    public = {key for key, mark in marked(recipe) if mark is TEACHER_SOURCE and not _is_path(value_at(recipe, key))}
     return _without(recipe.to_dict(), {key for key, _ in marked(recipe)} - public)
 
 
-def _at(options: BaseModel, key: str) -> Any:
+def value_at(options: BaseModel, key: str) -> Any:
     """The value at a dotted key."""
     value: Any = options
     for part in key.split("."):

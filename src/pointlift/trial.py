@@ -17,7 +17,8 @@ from pointlift.errors import CheckpointError, DataError
 from pointlift.evaluation.base import Trial, require, require_run
 from pointlift.evaluation.naming import result_name
 from pointlift.evaluation.result import Result
-from pointlift.files import write_atomically
+from pointlift.files import require_writable, write_atomically
+from pointlift.memory import memory_errors_named
 from pointlift.progress import Progress, no_progress
 from pointlift.registry import PROTOCOLS, TASKS
 from pointlift.run import Run
@@ -26,6 +27,8 @@ from pointlift.teachers.base import Teacher
 from pointlift.teachers.pixels import PixelFeatures
 from pointlift.train import checkpoint
 from pointlift.train.method import Method
+
+MEMORY_REMEDY = "measure a smaller share of the data (see the protocol's options), or on a machine with more"
 
 
 class OpenedTeacher:
@@ -178,7 +181,9 @@ def evaluate(
     require(trial, protocol)
     for scenes in {id(scenes): scenes for scenes in (trial.labelled, trial.test)}.values():
         scenes.prepare(progress)
-    result: Result = PROTOCOLS.build(protocol, trial, **given)
+    require_writable(trial.folder)
+    with memory_errors_named("measuring", MEMORY_REMEDY):
+        result: Result = PROTOCOLS.build(protocol, trial, **given)
     result.run = {
         "recipe": run.recipe.name,
         "seed": run.recipe.seed,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import queue
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -101,22 +101,47 @@ def _in_processes(cells: Sequence[Cell], out: Path, parallel: int, progress: Pro
     context = multiprocessing.get_context("spawn")
     said: Any = context.Queue()
     threads = max(1, torch.get_num_threads() // parallel)
-    waiting, failed = list(cells), ""
     running: dict[str, BaseProcess] = {}
+
+    def begin(cell: Cell) -> BaseProcess:
+        told = (cell.name, cell.label, cell.control, cell.recipe.to_dict(), cell.evaluations)
+        process = context.Process(target=_work, args=(said, plugins.loaded(), threads, told, out, cpu), daemon=False)
+        process.start()
+        return process
+
+    try:
+        failed = _all_done(list(cells), running, begin, parallel, said, progress)
+    finally:
+        _stop(running)
+    if failed:
+        raise TrainingError(failed)
+
+
+def _all_done(
+    waiting: list[Cell],
+    running: dict[str, BaseProcess],
+    begin: Callable[[Cell], BaseProcess],
+    parallel: int,
+    said: Any,
+    progress: Progress | None,
+) -> str:
+    """Begin what waits while there is room, until all has ended; a sentence if something failed."""
+    failed = ""
     while running or (waiting and not failed):
         while waiting and not failed and len(running) < parallel:
             cell = waiting.pop(0)
-            told = (cell.name, cell.label, cell.control, cell.recipe.to_dict(), cell.evaluations)
-            process = context.Process(
-                target=_work, args=(said, plugins.loaded(), threads, told, out, cpu), daemon=False
-            )
-            process.start()
-            running[cell.name] = process
+            running[cell.name] = begin(cell)
         failed = _heard(said, progress) or failed
         failed = _ended(running) or failed
-    failed = _heard(said, progress) or failed
-    if failed:
-        raise TrainingError(failed)
+    return _heard(said, progress) or failed
+
+
+def _stop(running: dict[str, BaseProcess]) -> None:
+    """Ask processes that still run to stop, which saves what they have, and wait for them."""
+    for process in running.values():
+        process.terminate()
+    for process in running.values():
+        process.join()
 
 
 def _prepare(cells: Sequence[Cell], progress: Progress | None) -> None:
@@ -159,6 +184,8 @@ def _ended(running: dict[str, BaseProcess]) -> str:
     for name, process in list(running.items()):
         if process.exitcode is not None:
             del running[name]
-            if process.exitcode != 0:
+            if process.exitcode == -9:
+                failed = f"{name}: its process was killed, most likely because memory ran out; set a lower --parallel"
+            elif process.exitcode != 0:
                 failed = f"{name}: its process ended with {process.exitcode}; run it alone to see why"
     return failed

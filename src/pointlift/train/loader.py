@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, get_worker_info
 from torch.utils.data import Dataset as TorchDataset
-from torch.utils.data import get_worker_info
 
 from pointlift.data.dataset import Dataset
 from pointlift.errors import DataError, PointliftError

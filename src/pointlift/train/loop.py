@@ -91,7 +91,8 @@ def fit(
         state[STEP_COUNT] = options.steps  # a resumed run must share it: data that grew would bend its schedule
     optimizer = build_optimizer(method.trained, options, method.learning_rate_factors)
     first = _resume(folder, method, optimizer, accelerator, state, extended)
-    training = _Training(method, *accelerator.prepare(method, optimizer), optimizer, accelerator, options, seed)
+    model, stepping = accelerator.prepare(method, optimizer)
+    training = _Training(method, model, stepping, optimizer, accelerator, options, seed)
     told = callbacks if accelerator.is_main_process else ()
     with worker_errors_named(options.workers), memory_errors_named("training", MEMORY_REMEDY):
         return _steps(training, source, first, folder, state, progress, told)
@@ -99,7 +100,7 @@ def fit(
 
 @dataclass
 class _Training:
-    """What a step and a checkpoint are made from; ``model`` and ``stepping`` are method and optimizer over processes."""
+    """What a step and a checkpoint are made from; ``model`` and ``stepping``: method and optimizer over processes."""
 
     method: Method
     model: torch.nn.Module

@@ -47,8 +47,8 @@ class TrainOptions(BaseModel):
     def resolved(self, epoch_length: int) -> TrainOptions:
         """The same options with their length in steps, for a data set of which an epoch has ``epoch_length`` scenes.
 
-        E epochs are ceil(E · epoch_length / batch_size) steps: the last step may begin one pass more. A `RecipeError` if
-        the warm-up is longer than that.
+        E epochs are ceil(E · epoch_length / batch_size) steps: the last step may begin one pass more. A `RecipeError`
+        if the warm-up is longer than that.
         """
         steps = self.steps
         if self.epochs is not None:

@@ -127,7 +127,9 @@ def _require_gone(path: Path, handle: int, by_system: bool) -> None:
         _log.info("%s: taken over from process %s, which is gone", path.parent, owner.get("process"))
         return
     _wait_for_silence(path, owner)
-    _log.info("%s: taken over from process %s on %s, which is silent", path.parent, owner.get("process"), owner.get("host"))
+    _log.info(
+        "%s: taken over from process %s on %s, which is silent", path.parent, owner.get("process"), owner.get("host")
+    )
 
 
 def _wait_for_silence(path: Path, owner: dict[str, Any]) -> None:
