@@ -20,6 +20,7 @@ from pointlift.registry import STUDENTS, TEACHERS
 from pointlift.run import Run
 from pointlift.students.base import Student, checked_student
 from pointlift.teachers.base import checked_teacher
+from pointlift.train.loop import Callback
 
 
 def pretrain(
@@ -28,11 +29,15 @@ def pretrain(
     *,
     out: Path | str | None = None,
     progress: Progress | None = None,
+    callbacks: Sequence[Callback] = (),
     cpu: bool = False,
 ) -> Run:
-    """Distil as ``recipe`` says (a shipped name, a YAML file or a `Recipe`); the same call again resumes."""
+    """Distil as ``recipe`` says (a shipped name, a YAML file or a `Recipe`); the same call again resumes.
+
+    ``callbacks`` are called with (step, method, metrics) after every logged step.
+    """
     recipe = _resolved(recipe, overrides)
-    return runs.train(recipe, Path(out) if out else runs.default_folder(recipe), progress, cpu=cpu)
+    return runs.train(recipe, Path(out) if out else runs.default_folder(recipe), progress, callbacks, cpu=cpu)
 
 
 def dry_run(

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
+import threading
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.logging import RichHandler
-from rich.table import Table
 
 from pointlift import plugins
-from pointlift.commands.console import console, escaped, print_json, print_table, progress_shown
-from pointlift.errors import PluginError, PointliftError
+from pointlift.commands.console import Messages, print_json, print_names, print_table, progress_shown, say
+from pointlift.errors import InterruptedRunError, PluginError, PointliftError
+from pointlift.memory import exhausted, ran_out
 
 app = typer.Typer(
     help="Lift what pretrained 2D image models know into 3D point-cloud networks, and measure how well it arrived.",
@@ -33,16 +34,24 @@ Set = Annotated[
 ]
 
 
+def _say_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"pointlift {metadata.version('pointlift')}")
+        raise typer.Exit
+
+
 @app.callback()
 def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Say the version and exit.", callback=_say_version, is_eager=True)
+    ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     import_: Annotated[
         list[str] | None, typer.Option("--import", help="A plug-in, such as my_log.py: data sets, losses, … of yours.")
     ] = None,
 ) -> None:
     """Lift what pretrained 2D image models know into 3D point-cloud networks, and measure how well it arrived."""
-    messages = RichHandler(console=console, show_time=False, show_level=False, show_path=False)
-    logging.getLogger("pointlift").handlers = [messages]
+    logging.getLogger("pointlift").handlers = [Messages()]
     logging.getLogger("pointlift").setLevel(logging.INFO)
 
 
@@ -75,16 +84,16 @@ def pretrain(
         _rehearse(recipe, overrides, cpu, as_json)
         return
     with progress_shown() as progress:
-        run = api.pretrain(recipe, overrides, out=out, progress=progress, cpu=cpu)
+        loss_beside = [lambda step, method, metrics: progress.beside(f"loss {metrics['loss']:.4f}")]
+        run = api.pretrain(recipe, overrides, out=out, progress=progress, callbacks=loss_beside, cpu=cpu)
     if _is_another_process():
         return
-    last = run.metrics()[-1]
+    last = run.metrics()[-1:] or [{"step": run.steps}]  # its log may have been deleted
     if as_json:
-        print_json({"run": str(run.folder), **last})
+        print_json({"run": str(run.folder), **last[0]})
     else:
-        console.print(
-            f"{run.folder}: step {int(last['step'])}, loss {last['loss']:.4f}", soft_wrap=True, highlight=False
-        )
+        loss = f", loss {last[0]['loss']:.4f}" if "loss" in last[0] else ""
+        say(f"{run.folder}: step {int(last[0]['step'])}{loss}")
 
 
 def _rehearse(recipe: str, overrides: dict[str, Any], cpu: bool, as_json: bool) -> None:
@@ -152,7 +161,7 @@ def evaluate(
         return
     for title, heading, body in tables(result):
         print_table(title, heading, body)
-    console.print(f"protocol and all figures in {run / 'evaluation'}", soft_wrap=True)
+    say(f"protocol and all figures in {run / 'evaluation'}")
 
 
 @app.command()
@@ -183,7 +192,7 @@ def demo(
         return
     for title, heading, body in demonstration.tables(summary):
         print_table(title, heading, body)
-    console.print(f"all figures: {out / 'results.json'}\nreport: {out / 'report.html'}", soft_wrap=True)
+    say(f"all figures: {out / 'results.json'}\nreport: {out / 'report.html'}")
 
 
 @app.command()
@@ -228,7 +237,7 @@ def compare(
         print_json(table.to_dict())
         return
     print_table(table.title, *table.to_text())
-    console.print(f"all figures: {out / 'comparison.json'}\nreport: {out / 'report.html'}", soft_wrap=True)
+    say(f"all figures: {out / 'comparison.json'}\nreport: {out / 'report.html'}")
 
 
 @app.command()
@@ -255,7 +264,7 @@ def report(
             progress=progress,
             cpu=cpu,
         )
-    console.print(f"report: {page}", soft_wrap=True, highlight=False)
+    say(f"report: {page}")
 
 
 @app.command()
@@ -329,7 +338,7 @@ def check(
         return
     for title, heading, body in tables(report):
         print_table(title, heading, body)
-    console.print(f"overlays in {out}")
+    say(f"overlays in {out}")
 
 
 @app.command("list")
@@ -349,32 +358,44 @@ def list_(
     if as_json:
         print_json(entries)
         return
-    table = Table(box=None, pad_edge=False)
-    # a name is there to be copied, however narrow the terminal is
-    table.add_column("name", no_wrap=True, min_width=max(map(len, entries), default=0))
-    table.add_column("what it is")
-    for name, summary in entries.items():
-        table.add_row(escaped(name), escaped(summary))
-    output = Console()
-    longest = max(map(len, entries), default=0)
-    if not output.is_terminal or output.width < longest + 24:
-        output = Console(width=max(output.width, longest + 80))
-    output.print(table)
+    print_names(entries)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Entry point: a user's mistake is one sentence and exit code 2."""
+    """Entry point: a user's mistake is one sentence and exit code 2; 130 and 143 where somebody stopped it."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
+    _end_on_sigterm()
     try:
         for source in _taken(given, "--import"):
             plugins.load(source)
         app([argument for argument in given if argument != "--debug"], standalone_mode=True)
-    except PointliftError as error:
-        if debug:
+    except Exception as error:
+        sentence = _sentence(error)
+        if debug or sentence is None:
             raise
-        console.print(f"[bold red]error:[/] {escaped(str(error))}", soft_wrap=True, highlight=False)
+        if isinstance(error, InterruptedRunError):
+            say(sentence)
+            sys.exit(128 + error.signal)
+        say(sentence, "error:")
         sys.exit(2)
+
+
+def _sentence(error: Exception) -> str | None:
+    """An error that a person can mend as one sentence; None if it is a fault of the program."""
+    if isinstance(error, PointliftError):
+        return str(error)
+    if ran_out(error):
+        return str(exhausted(error, "the command ran", "try fewer or smaller data, or a machine with more"))
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror[0].lower()}{error.strerror[1:]}"
+    return None
+
+
+def _end_on_sigterm() -> None:
+    """On SIGTERM leave as on any error, so that what is half-written goes; training saves first."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
 
 
 def _taken(arguments: list[str], option: str) -> list[str]:

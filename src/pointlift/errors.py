@@ -40,6 +40,23 @@ class TrainingError(PointliftError):
     """Training that cannot go on, such as a loss that is no longer finite."""
 
 
+class MemoryExhaustedError(PointliftError):
+    """Memory of the machine or of a GPU that ran out."""
+
+
+class InterruptedRunError(PointliftError):
+    """Training that was asked to stop, and saved what it had.
+
+    Args:
+        message: where it stopped and how it goes on.
+        signal: the number of the signal that asked.
+    """
+
+    def __init__(self, message: str, signal: int) -> None:
+        super().__init__(message)
+        self.signal = signal
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """A suffix such as ``"; did you mean 'relational'?"`` naming the nearest known name, else the known names."""
     known = sorted(known)

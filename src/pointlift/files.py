@@ -5,7 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from pointlift.errors import CheckpointError, DataError
 
@@ -39,24 +42,48 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     Raises:
         CheckpointError: if the disk is full or the folder cannot be written; nothing is left behind.
     """
-    data = content.encode() if isinstance(content, str) else content
+    with opened_atomically(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def opened_atomically(path: Path) -> Iterator[BinaryIO]:
+    """A file to write piece by piece, which is there complete or not at all as with `write_atomically`."""
     temporary: Path | None = None
+    with write_errors_named(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # Not tempfile: its files are for one user only, and run folders and caches are shared.
+            temporary = path.parent / f".{path.stem[:100]}.{uuid.uuid4().hex}.tmp"
+            with temporary.open("xb") as file:
+                yield file
+            os.replace(temporary, path)
+            temporary = None
+        finally:
+            if temporary is not None:
+                temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def write_errors_named(path: Path) -> Iterator[None]:
+    """Turn what the system says against writing ``path`` into a `CheckpointError` with the remedy."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Not tempfile: its files are for one user only, and run folders and caches are shared.
-        temporary = path.parent / f".{path.stem}.{uuid.uuid4().hex}.tmp"
-        with temporary.open("xb") as file:
-            file.write(data)
-        os.replace(temporary, path)
-        temporary = None
+        yield
     except OSError as error:
+        if error.errno == errno.ENOMEM:
+            raise
         full = error.errno in _FULL
         reason = "the disk is full" if full else error.strerror or str(error)
         what = "make room or choose another folder" if full else "choose another folder"
         raise CheckpointError(f"{path}: cannot be written: {reason}; {what}") from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+
+
+def require_writable(folder: Path) -> None:
+    """Make a folder, and a `CheckpointError` if nothing can be written into it: before work that would be in vain."""
+    with opened_atomically(folder / ".writable") as file:
+        file.write(b"x")
+    with write_errors_named(folder):
+        (folder / ".writable").unlink(missing_ok=True)
 
 
 def read_bytes(path: Path) -> bytes:

@@ -178,7 +178,7 @@ def portable(recipe: Recipe) -> dict[str, Any]:
     A teacher's source, or a class map, stays where it is a public name and not a path, since it says which it is.
     """
     named = {key for key, mark in marked(recipe) if isinstance(mark, Place) and mark.named}
-    public = {key for key in named if not _is_path(_at(recipe, key))}
+    public = {key for key in named if not _is_path(value_at(recipe, key))}
     return shortened(_without(recipe.to_dict(), {key for key, _ in marked(recipe)} - public))
 
 
@@ -192,7 +192,7 @@ def shortened(value: Any) -> Any:
     return Path(text).name if text.startswith("~") or Path(text).is_absolute() else value
 
 
-def _at(options: BaseModel, key: str) -> Any:
+def value_at(options: BaseModel, key: str) -> Any:
     """The value at a dotted key."""
     value: Any = options
     for part in key.split("."):

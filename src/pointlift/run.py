@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,15 +13,16 @@ from typing import Any
 
 import torch
 import yaml
+from accelerate.utils import get_int_from_env
 
 from pointlift import losses
 from pointlift import recipe as recipes
 from pointlift.data.dataset import Dataset
 from pointlift.data.opening import open_dataset
 from pointlift.data.values import first_doubts
-from pointlift.errors import CheckpointError
+from pointlift.errors import CheckpointError, RecipeError
 from pointlift.files import write_atomically
-from pointlift.options import option_values
+from pointlift.options import DATA_ROOT, Place, marked, option_values
 from pointlift.progress import Progress
 from pointlift.recipe import Recipe, differences
 from pointlift.registry import METHODS, STUDENTS, TEACHERS
@@ -31,6 +33,7 @@ from pointlift.teachers.pixels import PixelFeatures
 from pointlift.train import checkpoint, fit, log
 from pointlift.train.loop import STEP_COUNT
 from pointlift.train.method import Method, Trained, checked_method, trained_by
+from pointlift.train.ownership import owned
 
 _log = logging.getLogger(__name__)
 
@@ -180,8 +183,17 @@ class Run:
 
 
 def default_folder(recipe: Recipe) -> Path:
-    """Where a run goes if nothing else is said."""
-    return Path("runs") / f"{recipe.name}-seed{recipe.seed}"
+    """Where a run goes if nothing else is said; a `RecipeError` if the recipe's name is no name of a folder."""
+    return Path("runs") / f"{folder_name(recipe.name)}-seed{recipe.seed}"
+
+
+def folder_name(name: str) -> str:
+    """The name itself, if a folder of that name lies where it is put; a `RecipeError` otherwise."""
+    if name in ("", ".", "..") or any(one in name for one in "/\\\0"):
+        raise RecipeError(
+            f"the name {name!r} cannot be that of a run's folder: leave out '/' and '\\', as in 'my-log', or give --out"
+        )
+    return name
 
 
 def train(
@@ -205,18 +217,21 @@ def train(
     for report in (student.loaded, _counted(method)):
         if report:
             _log.info("%s", report)
-    _claim(folder, recipe)  # after all that a mistake in the recipe can break, so that mending it is no other recipe
-    fit(
-        method,
-        scenes,
-        recipe.training,
-        folder,
-        seed=recipe.seed,
-        state=state,
-        progress=progress,
-        callbacks=callbacks,
-        cpu=cpu,
-    )
+    # after all that a mistake in the recipe can break, so that mending it is no other recipe
+    with owned(folder) if _is_first_process() else nullcontext():
+        extended = _claim(folder, recipe)
+        fit(
+            method,
+            scenes,
+            recipe.training,
+            folder,
+            seed=recipe.seed,
+            state=state,
+            progress=progress,
+            callbacks=callbacks,
+            cpu=cpu,
+            extended=extended,
+        )
     return Run(folder)
 
 
@@ -238,19 +253,61 @@ def prepare(recipe: Recipe, progress: Progress | None = None, cpu: bool = False)
     method.prepare(scenes, progress)
 
 
+def _is_first_process() -> bool:
+    """Whether this is the only one of the processes that train together, or the first of them."""
+    return get_int_from_env(["RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK"], 0) == 0
+
+
 def _counted(method: Method) -> str:
     """Numbers of parameters in words, of a method that says them part by part."""
     counts: dict[str, int] = method.parameter_counts()
     return ", ".join(f"{name}: {count:,} parameters" for name, count in counts.items())
 
 
-def _claim(folder: Path, recipe: Recipe) -> None:
-    """Write the recipe into a new run folder, or check that the run in it is the same."""
+def _claim(folder: Path, recipe: Recipe) -> bool:
+    """Write the recipe into a new run folder, or check that the run in it is the same; whether it is made longer."""
     path = folder / "recipe.yaml"
-    if path.is_file():
-        changed = differences(recipes.load(path), recipe)
-        if changed:
-            said = ", ".join(f"{key} was {old!r} and is {new!r}" for key, (old, new) in list(changed.items())[:3])
-            raise CheckpointError(f"{folder} holds a run of another recipe ({said}); give another --out, or delete it")
-        return
-    write_atomically(path, yaml.safe_dump(recipe.to_dict(), sort_keys=False))
+    if not path.is_file():
+        _write(path, recipe)
+        return False
+    changed = differences(recipes.load(path), recipe)
+    if not changed:
+        return False
+    if all(_is_longer(key, *values) for key, values in changed.items()):
+        for key, (old, new) in changed.items():
+            _log.info("%s: extended, %s was %s and is %s", folder, key, old, new)
+        _log.info("the learning rate follows the schedule of the longer run from here on, not that of the first one")
+        _write(path, recipe)
+        return True
+    threads = "training.threads"
+    if set(changed) == {threads}:
+        old, new = changed[threads]
+        raise CheckpointError(
+            f"{folder}: {threads} was {_said(old)} and is {_said(new)}, and sums over other threads may differ in "
+            f"their last bits; to accept that, set {threads} to {_said(new)} in {path}, or go on with --set {threads}="
+            f"{_said(old)}"
+        )
+    said = ", ".join(f"{key} was {old!r} and is {new!r}" for key, (old, new) in list(changed.items())[:3])
+    raise CheckpointError(f"{folder} holds a run of another recipe ({said}); give another --out, or delete it")
+
+
+def _is_longer(key: str, old: Any, new: Any) -> bool:
+    return key in ("training.steps", "training.epochs") and None not in (old, new) and new > old
+
+
+def _said(value: Any) -> str:
+    return "null" if value is None else str(value)
+
+
+def _write(path: Path, recipe: Recipe) -> None:
+    """Keep a recipe with its places made absolute, so that the run is found again from any folder."""
+    absolute: dict[str, Any] = {}
+    for key, mark in marked(recipe, Place):
+        value = recipes.value_at(recipe, key)
+        place = None if value is None else Path(value).expanduser()
+        # a teacher's source may be a public name, and files of a data set may be named from its root
+        is_folder = mark is DATA_ROOT or (isinstance(value, Path) and not key.startswith("data."))
+        if place is not None and not place.is_absolute() and (is_folder or place.exists()):
+            absolute[key] = str(place.absolute())
+    kept = recipes.from_values(recipe.to_dict(), absolute)
+    write_atomically(path, yaml.safe_dump(kept.to_dict(), sort_keys=False))

@@ -21,7 +21,8 @@ from pointlift.evaluation.base import Trial, require, require_run, unmet_by_task
 from pointlift.evaluation.naming import result_name
 from pointlift.evaluation.protocol import described
 from pointlift.evaluation.result import Result
-from pointlift.files import write_atomically
+from pointlift.files import require_writable, write_atomically
+from pointlift.memory import memory_errors_named
 from pointlift.options import Place, marked, option_values, settings
 from pointlift.progress import Progress, no_progress
 from pointlift.recipe import Recipe
@@ -33,6 +34,7 @@ from pointlift.teachers.pixels import PixelFeatures
 from pointlift.train.method import Method
 
 _log = logging.getLogger(__name__)
+MEMORY_REMEDY = "measure a smaller share of the data (see the protocol's options), or on a machine with more"
 
 
 class OpenedTeacher:
@@ -192,7 +194,9 @@ def evaluate(
         scenes.prepare(progress)
         for said in first_doubts(scenes, scenes.feature_names):
             _log.warning("%s: %s", scenes.name, said)
-    result: Result = PROTOCOLS.build(protocol, trial, **given)
+    require_writable(trial.folder)
+    with memory_errors_named("measuring", MEMORY_REMEDY):
+        result: Result = PROTOCOLS.build(protocol, trial, **given)
     result.run = {
         "recipe": run.recipe.name,
         "seed": run.recipe.seed,

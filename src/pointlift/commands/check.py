@@ -16,6 +16,7 @@ from pointlift.data.normals import NORMALS
 from pointlift.data.scene import Pairs, Scene
 from pointlift.data.values import UNIT_FEATURES, doubts
 from pointlift.errors import DataError
+from pointlift.files import require_writable
 from pointlift.progress import Progress
 from pointlift.report.pictures import overlay
 
@@ -47,6 +48,8 @@ def check(
         raise DataError(f"the data set '{dataset.name}' has no scenes")
     chosen = _spread(len(dataset), limit)
     drawn = {chosen[i] for i in _spread(len(chosen), pictures)} if out is not None and pictures > 0 else set()
+    if drawn and out is not None:
+        require_writable(out)
     summary = _Summary(dataset)
     files: list[str] = []
     for done, index in enumerate(chosen, start=1):
@@ -97,16 +100,16 @@ def tables(report: dict[str, Any]) -> list[tuple[str, list[str], list[list[str]]
 
 def draw(scene: Scene, pairs: Pairs, dataset: Dataset, out: Path) -> list[Path]:
     """Write the pictures of one scene into the folder ``out`` and return their paths."""
-    out.mkdir(parents=True, exist_ok=True)
     palette = overlay.class_palette(dataset.class_names, dataset.class_colors)
     stem = re.sub(r"[^\w.-]+", "_", scene.id)
     paths = [out / f"{stem}-above.png"]
     overlay.save_birds_eye(paths[0], scene, dataset.class_names, palette)
     for index, view in enumerate(scene.views):
-        paths.append(out / f"{stem}-{view.name}-depth.png")
+        name = re.sub(r"[^\w.-]+", "_", view.name)
+        paths.append(out / f"{stem}-{name}-depth.png")
         overlay.save_depth_overlay(paths[-1], scene, index, pairs)
         if scene.labels is not None:
-            paths.append(out / f"{stem}-{view.name}-classes.png")
+            paths.append(out / f"{stem}-{name}-classes.png")
             overlay.save_class_overlay(paths[-1], scene, index, pairs, dataset.class_names, palette)
     return paths
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pointlift import study as studies
-from pointlift.files import write_atomically
+from pointlift.files import require_writable, write_atomically
 from pointlift.progress import Progress
 from pointlift.report import report
 from pointlift.study import Comparison, Measured, Study
@@ -50,6 +50,7 @@ def compare(
     if seeds is not None:
         study = study.model_copy(update={"seeds": list(range(seeds))})
     cells = study.cells(overrides, controls=controls)
+    require_writable(out)
     measured = studies.run(cells, out, parallel=parallel, progress=progress, cpu=cpu)
     table = studies.comparison(study.title, measured)
     write_atomically(out / "comparison.json", json.dumps(table.to_dict(), indent=1))

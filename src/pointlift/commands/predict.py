@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ from pointlift.data.values import doubts
 from pointlift.errors import RecipeError
 from pointlift.evaluation.prompts import checked_templates, embed_names
 from pointlift.evaluation.prototypes import cosines, require_width
-from pointlift.files import write_atomically
+from pointlift.files import opened_atomically, require_writable
+from pointlift.memory import memory_errors_named
 from pointlift.options import option_values
 from pointlift.registry import DATASETS
 from pointlift.run import Run
@@ -28,6 +30,8 @@ from pointlift.trial import OpenedTeacher
 
 OUT = Path("predictions")
 _log = logging.getLogger(__name__)
+MEMORY_REMEDY = "cut the scan into parts that overlap by some metres, and predict each"
+_BLOCK = 1 << 16
 
 
 def predict(
@@ -93,15 +97,16 @@ def predict(
         embeddings, templates = _text(run, names, templates)
         require_width(student, embeddings.shape[1], "the teacher's text", "predict")
     student.to("cuda" if torch.cuda.is_available() and not cpu else "cpu")
-    features = student.features(scene)
-    folder = OUT if out is None else Path(out)
-    target = folder / Path(scan).name[: -len(suffix_of(Path(scan)))]
-    if names is None:
-        found = _write_features(target, read, features)
-    else:
-        colors = prompt_colors(names, _class_colors(run))
-        found = _write_labels(target, read, cosines(torch.from_numpy(features), embeddings), names, colors, scores)
-        found["templates"] = list(templates or ())
+    target = _Target(OUT if out is None else Path(out), Path(scan).name[: -len(suffix_of(Path(scan)))])
+    require_writable(target.folder)
+    with memory_errors_named(f"predicting {scan}", MEMORY_REMEDY):
+        features = student.feature_blocks(scene)
+        if names is None:
+            found = _write_features(target, read, features)
+        else:
+            colors = prompt_colors(names, _class_colors(run))
+            found = _write_labels(target, read, (_cosines(one, embeddings) for one in features), names, colors, scores)
+            found["templates"] = list(templates or ())
     return {
         "scan": str(scan),
         "points": len(scene),
@@ -133,7 +138,22 @@ def tables(result: dict[str, Any]) -> list[tuple[str, list[str], list[list[str]]
     return drawn
 
 
-def pca_colors(features: np.ndarray) -> tuple[np.ndarray, float]:
+class Rows:
+    """A matrix in a ``.npy`` file, of which slices of rows are read."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.shape: tuple[int, ...] = np.load(path, mmap_mode="r").shape
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        # opened anew, because a map of the whole file counts as memory as its pages are read
+        return np.array(np.load(self.path, mmap_mode="r")[rows])
+
+
+def pca_colors(features: np.ndarray | Rows) -> tuple[np.ndarray, float]:
     """Colours (N, 3) uint8 from the first three principal components of the unit features (N, D).
 
     Each component runs from its 1st to its 99th percentile. Its sign is such that its largest weight is positive.
@@ -141,12 +161,15 @@ def pca_colors(features: np.ndarray) -> tuple[np.ndarray, float]:
     Returns:
         The colours, and the share of the variance that lies in the three components.
     """
-    unit = F.normalize(torch.from_numpy(features).double(), dim=1).numpy()
-    centred = unit - unit.mean(axis=0)
-    variances, axes = np.linalg.eigh(centred.T @ centred / len(centred))  # ascending
+    count, width = features.shape
+    mean = sum((unit.sum(axis=0) for unit in _unit_blocks(features)), np.zeros(width)) / count
+    scatter = np.zeros((width, width))
+    for unit in _unit_blocks(features):
+        scatter += (unit - mean).T @ (unit - mean)
+    variances, axes = np.linalg.eigh(scatter / count)  # ascending
     axes = axes[:, ::-1][:, :3]
     axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
-    shown = centred @ axes
+    shown = np.concatenate([(unit - mean) @ axes for unit in _unit_blocks(features)])
     low, high = np.percentile(shown, (1, 99), axis=0)
     scaled = ((shown - low) / np.maximum(high - low, 1e-12)).clip(0, 1)
     scaled[:, high - low < 1e-9] = 0.5  # nothing varies: grey rather than amplified rounding
@@ -154,6 +177,12 @@ def pca_colors(features: np.ndarray) -> tuple[np.ndarray, float]:
     colors[:, : scaled.shape[1]] = np.rint(255 * scaled)
     total = variances.sum()
     return colors, float(variances[::-1][:3].sum() / total) if total > 1e-12 else 0.0
+
+
+def _unit_blocks(features: np.ndarray | Rows) -> Iterator[np.ndarray]:
+    """Unit rows in float64, some at a time."""
+    for start in range(0, len(features), _BLOCK):
+        yield F.normalize(torch.from_numpy(features[start : start + _BLOCK]).double(), dim=1).numpy()
 
 
 def prompt_colors(names: Sequence[str], known: Mapping[str, Sequence[int]] | None = None) -> np.ndarray:
@@ -205,45 +234,78 @@ def _text(run: Run, names: Sequence[str], templates: Sequence[str] | None) -> tu
     return F.normalize(embed_names(teacher.embed_text, names, templates), dim=1).float(), templates
 
 
+@dataclass(frozen=True)
+class _Target:
+    """Where the results of one scan go: files of the folder that begin with ``stem``."""
+
+    folder: Path
+    stem: str
+
+    def file(self, name: str) -> Path:
+        return self.folder / f"{self.stem}-{name}"
+
+
+def _cosines(features: np.ndarray, embeddings: Tensor) -> np.ndarray:
+    return cosines(torch.from_numpy(features), embeddings).numpy()
+
+
 def _write_labels(
-    target: Path, scan: Scan, found: Tensor, names: Sequence[str], colors: np.ndarray, scores: bool
+    target: _Target, scan: Scan, found: Iterable[np.ndarray], names: Sequence[str], colors: np.ndarray, scores: bool
 ) -> dict[str, Any]:
-    labels = found.argmax(dim=1).numpy()
+    scene = scan.scene
+    labels = np.empty(len(scene), np.int64)
+    files = {"labels": target.file("labels.npy")} | ({"scores": target.file("scores.npy")} if scores else {})
+    with _matrix(files.get("scores"), (len(scene), len(names)), np.float32) as rows:
+        start = 0
+        for block in found:
+            labels[start : start + len(block)] = block.argmax(axis=1)
+            start += len(block)
+            rows(block)
+    with _matrix(files["labels"], labels.shape, np.int64) as rows:
+        rows(labels)
     counts = np.bincount(labels, minlength=len(names)).tolist()
     legend = [
         {"name": name, "color": color, "count": count, "share": count / len(labels)}
         for name, color, count in zip(names, colors.tolist(), counts, strict=True)
     ]
+    files["cloud"] = target.file("labels.ply")
     comments = [f"label {label}: {name}" for label, name in enumerate(names)]
-    arrays = {"labels": labels, **({"scores": found.numpy()} if scores else {})}
-    files = _write(target, scan, arrays, colors[labels], labels, comments)
-    return {"files": files, "legend": legend}
+    write_ply(files["cloud"], scene.points, colors[labels], labels, comments)
+    files |= _kept_rows(target, scan)
+    return {"files": {name: str(path) for name, path in files.items()}, "legend": legend}
 
 
-def _write_features(target: Path, scan: Scan, features: np.ndarray) -> dict[str, Any]:
-    colors, shown = pca_colors(features)
-    comments = [f"colours: three principal components, {shown:.1%} of the variance"]
-    files = _write(target, scan, {"features": features}, colors, None, comments)
-    return {"files": files, "dim": features.shape[1], "shown": shown}
+def _write_features(target: _Target, scan: Scan, features: Iterator[np.ndarray]) -> dict[str, Any]:
+    scene = scan.scene
+    first = next(features)
+    path, cloud, width = target.file("features.npy"), target.file("features.ply"), first.shape[1]
+    with _matrix(path, (len(scene), width), np.float32) as rows:
+        rows(first)
+        for block in features:
+            rows(block)
+    colors, shown = pca_colors(Rows(path))
+    write_ply(cloud, scene.points, colors, None, [f"colours: three principal components, {shown:.1%} of the variance"])
+    files = {"features": path, **_kept_rows(target, scan), "cloud": cloud}
+    return {"files": {name: str(one) for name, one in files.items()}, "dim": width, "shown": shown}
 
 
-def _write(
-    target: Path,
-    scan: Scan,
-    arrays: dict[str, np.ndarray],
-    colors: np.ndarray,
-    labels: np.ndarray | None,
-    comments: Sequence[str],
-) -> dict[str, str]:
-    """Write the arrays, and the cloud named after the first of them; returns what each file holds, to its path."""
-    files = {}
-    rows = {"rows": scan.rows} if scan.scene.dropped else {}
-    for name, values in {**arrays, **rows}.items():
-        path = target.with_name(f"{target.name}-{name}.npy")
-        content = io.BytesIO()
-        np.save(content, values, allow_pickle=False)
-        write_atomically(path, content.getvalue())
-        files[name] = str(path)
-    path = target.with_name(f"{target.name}-{next(iter(arrays))}.ply")
-    write_ply(path, scan.scene.points, colors, labels, comments)
-    return {**files, "cloud": str(path)}
+def _kept_rows(target: _Target, scan: Scan) -> dict[str, Path]:
+    """Which row of the file each result belongs to, written where rows without a return were left out."""
+    if not scan.scene.dropped:
+        return {}
+    path = target.file("rows.npy")
+    with _matrix(path, scan.rows.shape, np.int64) as rows:
+        rows(scan.rows)
+    return {"rows": path}
+
+
+@contextmanager
+def _matrix(path: Path | None, shape: tuple[int, ...], dtype: Any) -> Iterator[Callable[[np.ndarray], object]]:
+    """A ``.npy`` file that is written block of rows by block, and is there complete or not at all; None: nothing."""
+    if path is None:
+        yield lambda block: None
+        return
+    header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
+    with opened_atomically(path) as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        yield lambda block: file.write(np.ascontiguousarray(block, dtype).data)

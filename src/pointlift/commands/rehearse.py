@@ -64,7 +64,7 @@ def dry_run(recipe: Recipe, *, progress: Progress | None = None, cpu: bool = Fal
         require_answers(student, recipe.student.name)
         method = parts.method(student).to(device)
         preparing = _prepared(method, few, progress)
-        rehearsal = {"steps": STEPS, "epochs": None, "log_every": 1, "checkpoint_every": STEPS}
+        rehearsal = {"steps": STEPS, "epochs": None, "log_every": 1, "checkpoint_every": STEPS, "warmup_steps": 0}
         changed = options.model_copy(update=rehearsal)
         metrics = fit(method, few, changed, folder / "run", seed=recipe.seed, progress=progress, cpu=cpu)
         step = log.read(folder / "run")[-1]["seconds_per_step"]

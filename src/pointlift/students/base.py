@@ -103,6 +103,21 @@ class Student(nn.Module):
         with evaluating(self):
             return require_finite(self(batch).float().cpu(), "the student's features", batch.scene_ids[0]).numpy()
 
+    def feature_blocks(self, scene: Scene | np.ndarray, size: int = 1 << 16) -> Iterator[np.ndarray]:
+        """What `features` gives, ``size`` rows at a time: of a large cloud the output is most of the memory.
+
+        Values may differ from those of `features` by rounding.
+        """
+        batch = self.check(_as_batch(scene))
+        self.require_points(batch.scene_ids[0], len(batch.points))
+        batch = batch.to(next(self.parameters()).device)
+        with evaluating(self):
+            decoded = self.decoder_features(batch)
+        for rows in decoded.split(size):
+            with evaluating(self):
+                block = self.head(rows).float().cpu().numpy()
+            yield block
+
     def check(self, batch: Batch) -> Batch:
         """The batch itself, if its number of features fits; a `DataError` otherwise."""
         width = batch.features.shape[1]

@@ -128,7 +128,7 @@ class FeatureCache:
         if views and cannot_compute(self.teacher):
             raise DataError(
                 f"{_where(views[0])}: its teacher features are not in the cache, and a data-loading process cannot "
-                "compute them on an accelerator; fill the cache first"
+                "compute them; fill the cache first"
             )
         maps = []
         for view, feature_map in zip(
@@ -142,8 +142,8 @@ class FeatureCache:
 
 
 def cannot_compute(teacher: Teacher) -> bool:
-    """Whether this is a data-loading process while the teacher is on an accelerator."""
-    return teacher.device.type != "cpu" and torch.utils.data.get_worker_info() is not None
+    """Whether this is a data-loading process while the teacher is on an accelerator, or was not sent to it."""
+    return teacher.device.type != "cpu" and torch.utils.data.get_worker_info() is not None and not teacher.reads_files
 
 
 def _where(view: View) -> str:

@@ -117,7 +117,7 @@ class TokenSets:
         if shown and cannot_compute(self.teacher):
             raise DataError(
                 f"view '{shown[0][0].name}': its token set is not at hand, and a data-loading process cannot compute "
-                "it on an accelerator; prepare the method first"
+                "it; prepare the method first"
             )
         views = {view: view for view, _ in shown}
         if not self.teacher.reads_files:

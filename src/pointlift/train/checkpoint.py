@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import shutil
+import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
@@ -60,23 +62,39 @@ def save(
     partial = folder / f".partial-{step:08d}-{os.getpid()}"
     with _disk_errors_named(folder, partial):
         folder.mkdir(parents=True, exist_ok=True)
-        for leftover in folder.glob(".partial-*"):
-            shutil.rmtree(leftover, ignore_errors=True)
+        _sweep(folder)
         partial.mkdir()
         save_file({key: value.detach().cpu().contiguous() for key, value in weights.items()}, partial / WEIGHTS)
         tensors, scalars = _flatten(optimizer) if optimizer else ({}, {})
         save_file(tensors, partial / OPTIMIZER)
-        content = {"format": FORMAT, "step": step, "optimizer": scalars, **(state or {})}
+        sums = {name: _checksum(partial / name) for name in (WEIGHTS, OPTIMIZER)}
+        content = {"format": FORMAT, "step": step, "optimizer": scalars, **(state or {}), "sha256": sums}
+        content["sha256"] = {STATE: _checksum_of_state(content), **sums}
         (partial / STATE).write_text(json.dumps(content, indent=1))
         for name in (WEIGHTS, OPTIMIZER, STATE):
+            shutil.copymode(partial / STATE, partial / name)  # safetensors writes for one user alone
             _sync(partial / name)
         if final.exists():
-            shutil.rmtree(final)
+            os.replace(final, _aside(final))
         os.replace(partial, final)
         _sync(folder)
     for old in complete(folder)[:-keep]:
-        shutil.rmtree(old, ignore_errors=True)
+        with suppress(OSError):
+            os.replace(old, aside := _aside(old))  # at once: a process killed half-way leaves no half of a checkpoint
+            shutil.rmtree(aside, ignore_errors=True)
     return final
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(f".partial-{path.name}-{uuid.uuid4().hex}")
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed processes left: half-written checkpoints, and half-deleted ones older than the newest."""
+    found = complete(folder)
+    halves = [path for path in folder.glob("step-*") if found and path < found[-1] and path not in found]
+    for leftover in [*folder.glob(".partial-*"), *halves]:
+        shutil.rmtree(leftover, ignore_errors=True)
 
 
 def complete(folder: Path) -> list[Path]:
@@ -91,23 +109,50 @@ def latest(folder: Path) -> Path | None:
 
 
 def read_state(path: Path) -> dict[str, Any]:
-    """The JSON part of the checkpoint ``path``."""
+    """The JSON part of the checkpoint ``path``; a `CheckpointError` if it is damaged or that of another step."""
     try:
         state = read_json(path / STATE, "state", CheckpointError)
         told = shaped(state, State, str(path / STATE), CheckpointError)
     except CheckpointError as error:
-        raise CheckpointError(f"{path / STATE} cannot be read as JSON ({error}); delete that checkpoint") from error
+        raise _unusable(path, path / STATE, error) from error
     if told.get("format") != FORMAT:
         raise CheckpointError(
             f"{path} has checkpoint format {state.get('format')}, this pointlift reads format {FORMAT}; "
             "use the version of pointlift that wrote it"
         )
+    sums = state.get("sha256", {})
+    if not isinstance(sums, dict) or sums.get(STATE, _checksum_of_state(state)) != _checksum_of_state(state):
+        raise _unusable(path, path / STATE, "its checksum differs")
+    try:
+        msgspec.convert(state, _State)
+    except msgspec.ValidationError as error:
+        raise _unusable(path, path / STATE, error) from error
+    if path.name.startswith("step-") and path.name != f"step-{state['step']:08d}":
+        raise _unusable(path, path / STATE, f"it is that of step {state['step']}")
     return state
 
 
+class _Shape(msgspec.Struct):
+    in_channels: int
+    out_channels: int
+
+
+class _State(msgspec.Struct):
+    """What is read of a state, to refuse one of another shape."""
+
+    step: Annotated[int, msgspec.Meta(ge=0)]
+    optimizer: dict[str, Any]
+    student: _Shape | None = None
+    feature_names: list[str] | None = None
+
+
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
-    """The weights of the checkpoint ``path``."""
-    return _tensors(path / WEIGHTS)
+    """The weights of the checkpoint ``path``; a `CheckpointError` if they are damaged or not all finite."""
+    weights = _tensors(path, WEIGHTS)
+    bad = [key for key, value in weights.items() if value.is_floating_point() and not bool(value.isfinite().all())]
+    if bad:
+        raise _unusable(path, path / WEIGHTS, f"values of {_some(bad)} are not finite")
+    return weights
 
 
 def load_strictly(module: torch.nn.Module, weights: dict[str, torch.Tensor], where: Path | str) -> None:
@@ -127,14 +172,25 @@ def load_strictly(module: torch.nn.Module, weights: dict[str, torch.Tensor], whe
 
 
 def load_optimizer(path: Path, optimizer: torch.optim.Optimizer, scalars: dict[str, Any]) -> None:
-    """Restore what `save` kept of ``optimizer``."""
+    """Restore what `save` kept of ``optimizer``; a `CheckpointError` if that is not the state of such an optimizer."""
     state: dict[int, dict[str, Any]] = {}
-    for name, tensor in _tensors(path / OPTIMIZER).items():
-        index, key = name.split(".", 1)
-        state.setdefault(int(index), {})[key] = tensor
-    for name, value in scalars.get("values", {}).items():
-        index, key = name.split(".", 1)
-        state.setdefault(int(index), {})[key] = value
+    try:
+        for name, value in [*_tensors(path, OPTIMIZER).items(), *scalars.get("values", {}).items()]:
+            index, key = name.split(".", 1)
+            state.setdefault(int(index), {})[key] = value
+    except (AttributeError, ValueError) as error:
+        raise _unusable(path, path / OPTIMIZER, error) from error
+    parameters = [one for group in optimizer.param_groups for one in group["params"]]
+    keeps = any(group.get("momentum", 1) for group in optimizer.param_groups)  # SGD without momentum keeps nothing
+    if keeps and not state:
+        raise _unusable(path, path / OPTIMIZER, "it is empty, and to go on without it would be another training")
+    for index, entries in state.items():
+        fits = index < len(parameters) and all(
+            not isinstance(one, torch.Tensor) or one.numel() == 1 or one.shape == parameters[index].shape
+            for one in entries.values()
+        )
+        if not fits:
+            raise _unusable(path, path / OPTIMIZER, f"its entry {index} fits no parameter of the network")
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
@@ -150,13 +206,46 @@ def _flatten(optimizer: torch.optim.Optimizer) -> tuple[dict[str, torch.Tensor],
     return tensors, {"values": values}
 
 
-def _tensors(path: Path) -> dict[str, torch.Tensor]:
+def _tensors(path: Path, name: str) -> dict[str, torch.Tensor]:
+    """The tensors of one file of a checkpoint, if they are those that were written."""
+    expected = read_state(path).get("sha256", {}).get(name)  # checkpoints of earlier versions have none
     try:
-        return load_file(path)
+        if expected is not None and _checksum(path / name) != expected:
+            raise _unusable(path, path / name, "its checksum differs")
+        return load_file(path / name)
     except (OSError, SafetensorError) as error:
-        raise CheckpointError(
-            f"{path} is damaged or missing ({error}); delete that checkpoint to go on from the one before"
-        ) from error
+        raise _unusable(path, path / name, error) from error
+
+
+def _unusable(checkpoint: Path, file: Path, reason: object) -> CheckpointError:
+    """What is said of a file that cannot be used, and how it goes on: from the checkpoint before, if there is one."""
+    if isinstance(reason, PermissionError):
+        return CheckpointError(f"{file} cannot be read: permission denied; ask its owner to let you read it")
+    if isinstance(reason, FileNotFoundError):
+        said = f"{file} is missing"
+    elif file.name == STATE and isinstance(reason, ValueError):
+        said = f"{file} is damaged: it cannot be read as JSON ({reason})"
+    else:
+        said = f"{file} is damaged ({reason})"
+    earlier = [one for one in complete(checkpoint.parent) if one.name < checkpoint.name]
+    if earlier:
+        return CheckpointError(f"{said}; delete {checkpoint} to go on from the one before, {earlier[-1].name}")
+    return CheckpointError(f"{said}; there is none before it: restore it, or delete {checkpoint} and train again")
+
+
+def _checksum(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _checksum_of_state(state: dict[str, Any]) -> str:
+    """Of all but this checksum itself, as it is read again."""
+    sums = state.get("sha256")
+    others = {key: value for key, value in sums.items() if key != STATE} if isinstance(sums, dict) else sums
+    return hashlib.sha256(json.dumps({**state, "sha256": others}, sort_keys=True).encode()).hexdigest()
 
 
 def _sync(path: Path) -> None:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import pickle
+import signal
 import zlib
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, get_worker_info
 from torch.utils.data import Dataset as TorchDataset
 
 from pointlift.data.dataset import Dataset
 from pointlift.errors import DataError, PointliftError
 from pointlift.train.method import Method
 from pointlift.train.options import TrainOptions
+from pointlift.train.sending import Packing, Parcel, dumps, worker_errors_named
 
 
 class SceneOrder:
@@ -63,7 +66,10 @@ def scene_generator(seed: int, step: int, scene_id: str, repeat: int = 0) -> np.
 
 
 class StepBatches(TorchDataset):
-    """Item ``step`` is this process's share of the global batch at that step."""
+    """Item ``step`` is this process's share of the global batch at that step.
+
+    A data-loading process that has no copy of the memory of this one is sent data alone, see `pointlift.train.sending`.
+    """
 
     def __init__(
         self, method: Method, scenes: Dataset, batch_size: int, seed: int, rank: int = 0, world: int = 1
@@ -73,13 +79,22 @@ class StepBatches(TorchDataset):
             raise DataError(f"training.batch_size is {batch_size}; {world} processes need at least {world}")
         self.method, self.scenes, self.batch_size = method, scenes, batch_size
         self.seed, self.rank, self.world = seed, rank, world
+        self._packed = Packing()
+
+    def __reduce__(self) -> Any:
+        """As bytes: as objects, every tensor would take a file handle."""
+        return _received, (dumps(self.__dict__),)
 
     def __getitem__(self, step: int) -> Any:
-        """The batch, or the `PointliftError` that prevents it: worker processes cannot raise it in one sentence."""
+        """The batch, or the `PointliftError` that prevents it: worker processes cannot raise it in one sentence.
+
+        From a worker process it comes as a `Parcel`.
+        """
         try:
-            return self._batch(step)
+            batch = self._batch(step)
         except PointliftError as error:
             return error
+        return batch if get_worker_info() is None else self._packed(batch)
 
     def _batch(self, step: int) -> Any:
         everyone = self.order.of(step, self.batch_size)
@@ -99,19 +114,32 @@ def batches(source: StepBatches, first: int, options: TrainOptions) -> Iterator[
 
     ``options`` are resolved: their length is in steps.
     """
-    loader = DataLoader(
-        source,
-        batch_size=None,
-        sampler=range(first, options.steps),  # type: ignore[arg-type]
-        num_workers=options.workers,
-        prefetch_factor=2 if options.workers else None,
-        worker_init_fn=_one_thread,
-    )
+    with worker_errors_named(options.workers):
+        loader = iter(
+            DataLoader(
+                source,
+                batch_size=None,
+                sampler=range(first, options.steps),  # type: ignore[arg-type]
+                num_workers=options.workers,
+                prefetch_factor=2 if options.workers else None,
+                worker_init_fn=_begin,
+            )
+        )
     for batch in loader:
         if isinstance(batch, PointliftError):
             raise batch
-        yield batch
+        yield batch.opened() if isinstance(batch, Parcel) else batch
 
 
-def _one_thread(worker: int) -> None:
+def _received(content: bytes) -> StepBatches:
+    batches = StepBatches.__new__(StepBatches)
+    batches.__dict__.update(pickle.loads(content))
+    return batches
+
+
+def _begin(worker: int) -> None:
+    """What a data-loading process does first: the training process alone hears that it is to stop, and ends them."""
     torch.set_num_threads(1)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from pointlift.errors import RecipeError
 from pointlift.options import LOCAL
 
 
@@ -50,14 +51,20 @@ class TrainOptions(BaseModel):
         """The same options with their length in steps, for a data set of which an epoch has ``epoch_length`` scenes.
 
         E epochs are ceil(E · epoch_length / batch_size) steps: the last step may begin one pass more. So are those of
-        the warm-up.
+        the warm-up. A `RecipeError` if the warm-up is longer than the run.
         """
         changes: dict[str, int | None] = {}
         if self.epochs is not None:
             changes = {"steps": max(1, self._steps(self.epochs, epoch_length)), "epochs": None}
         if self.warmup_epochs is not None:
             changes |= {"warmup_steps": self._steps(self.warmup_epochs, epoch_length), "warmup_epochs": None}
-        return self.model_copy(update=changes)
+        found = self.model_copy(update=changes)
+        if found.warmup_steps > found.steps:
+            raise RecipeError(
+                f"warmup_steps is {found.warmup_steps}, but the whole run has {found.steps} steps; set it lower, or "
+                f"{'steps' if self.epochs is None else 'epochs'} higher"
+            )
+        return found
 
     def _steps(self, epochs: float, epoch_length: int) -> int:
         # 1.1 passes over 10 scenes are 11 scenes, whatever a float says of it

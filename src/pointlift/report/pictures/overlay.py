@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator, ScalarFo
 
 from pointlift.data.scene import Pairs, Scene, View
 from pointlift.data.up import heights, horizontal_axes
+from pointlift.files import write_atomically
 
 IGNORED_COLOR = (0.62, 0.62, 0.62)
 _INCHES, _DPI = 12.0, 140
@@ -196,4 +198,6 @@ def _draw_field_of_view(axes: Axes, view: View, plane: tuple[int, int], reach: f
 
 def _save(figure: Figure, path: Path) -> None:
     FigureCanvasAgg(figure)
-    figure.savefig(path, bbox_inches="tight", pad_inches=0.08)
+    content = io.BytesIO()
+    figure.savefig(content, bbox_inches="tight", pad_inches=0.08)
+    write_atomically(path, content.getvalue())
