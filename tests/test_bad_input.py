@@ -231,9 +231,11 @@ def test_a_run_that_cannot_go_on_or_be_measured(
 ) -> None:
     out = tmp_path / "run"
     with pytest.raises(SystemExit) as done:
-        cli.main(pretrain(tiny_overrides, out, "training.steps=1"))
+        cli.main(pretrain(tiny_overrides, out, "training.steps=1", "training.warmup_steps=0"))
     assert not done.value.code
-    said = refused(*pretrain(tiny_overrides, out, "training.steps=1", "loss.temperature=0.5"))
+    said = refused(
+        *pretrain(tiny_overrides, out, "training.steps=1", "training.warmup_steps=0", "loss.temperature=0.5")
+    )
     assert f"{out} holds a run of another recipe (loss.temperature was 0.07 and is 0.5)" in said
     evaluate = ["evaluate", str(out), "--cpu", "--data-root", str(root), "--protocol"]
     assert "did you mean 'finetune'?" in refused(*evaluate, "fine-tune")
@@ -251,6 +253,6 @@ def test_a_full_disk_is_named(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(checkpoint, "save_file", full)
-    said = refused(*pretrain(tiny_overrides, tmp_path / "run", "training.steps=1"))
+    said = refused(*pretrain(tiny_overrides, tmp_path / "run", "training.steps=1", "training.warmup_steps=0"))
     assert f"the checkpoint in {tmp_path / 'run' / 'checkpoints'} could not be written (the disk is full" in said
     assert not list((tmp_path / "run" / "checkpoints").iterdir())

@@ -12,9 +12,9 @@ import pointlift
 
 PACKAGE = Path(pointlift.__file__).parent
 ORDER = """
-    errors files documents finite tensor_files progress contract options plugins registry structure losses data worlds
-    datasets teachers students train methods tasks evaluation recipes recipe run trial report studies study commands
-    api cli
+    errors files documents finite memory tensor_files progress contract options plugins registry structure losses data
+    worlds datasets teachers students train methods tasks evaluation recipes recipe run trial report studies study
+    commands api cli
 """.split()  # noqa: SIM905
 
 

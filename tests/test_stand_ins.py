@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from pointlift.data.formats.depth_images import image_size
+from pointlift.data.formats.images import image_size
 from pointlift.data.formats.sens import SensFile
 from pointlift.data.objects import open_hdf5
 from pointlift.data.view import View

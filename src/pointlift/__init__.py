@@ -16,19 +16,20 @@ if TYPE_CHECKING:
     from pointlift.api import student as student
     from pointlift.api import teacher as teacher
     from pointlift.commands.compare import compare as compare
-    from pointlift.data import Batch as Batch
     from pointlift.data import Dataset as Dataset
     from pointlift.data import Scene as Scene
     from pointlift.data import View as View
-    from pointlift.data import collate as collate
+    from pointlift.data.batch import Batch as Batch
+    from pointlift.data.batch import collate as collate
 
 __version__ = "0.1.0"
 
 _CALLS = ("dataset", "dry_run", "evaluate", "load", "predict", "pretrain", "student", "teacher")
-_DATA = ("Batch", "Dataset", "Scene", "View", "collate")
+_DATA = ("Dataset", "Scene", "View")
+_BATCHES = ("Batch", "collate")
 _MODULES = ("losses", "report", "structure")
 
-__all__ = [*_CALLS, "compare", *_DATA, *_MODULES, "__version__"]
+__all__ = [*_CALLS, "compare", *_DATA, *_BATCHES, *_MODULES, "__version__"]
 
 
 def __getattr__(name: str) -> Any:
@@ -39,6 +40,8 @@ def __getattr__(name: str) -> Any:
         return import_module("pointlift.commands.compare").compare
     if name in _DATA:
         return getattr(import_module("pointlift.data"), name)
+    if name in _BATCHES:
+        return getattr(import_module("pointlift.data.batch"), name)
     if name in _MODULES:
         return import_module(f"pointlift.{name}")
     raise AttributeError(f"module 'pointlift' has no attribute '{name}'")

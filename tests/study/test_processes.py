@@ -89,11 +89,12 @@ def test_an_error_in_between_ends_them() -> None:
         children.append(int(what))
         raise KeyboardInterrupt
 
+    before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(KeyboardInterrupt):
         do([Job("a", long, ()), Job("b", long, ())], 2, stop)
     assert children
     assert gone(children, 1.0)
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_a_job_that_cannot_be_done_is_said_and_no_other_begun(tmp_path: Path) -> None:

@@ -1,12 +1,10 @@
 """Scenes, camera geometry, point-pixel pairs, augmentation and data sets."""
 
 from pointlift.data.augmentation import ImageAugmentation, PointAugmentation, augment_image, augment_points
-from pointlift.data.batch import Batch, collate
 from pointlift.data.dataset import Dataset
 from pointlift.data.scene import Pairs, Scene, View
 
 __all__ = [
-    "Batch",
     "Dataset",
     "ImageAugmentation",
     "Pairs",
@@ -15,5 +13,4 @@ __all__ = [
     "View",
     "augment_image",
     "augment_points",
-    "collate",
 ]

@@ -44,7 +44,7 @@ def test_the_gap_of_the_training_mean_against_a_literal_loop(tmp_path: Path) -> 
         rows = pixel_colors(scene, scene.pairs()).numpy().astype(float)
         return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
-    mean = np.mean([unit_rows(scene).mean(axis=0) for scene in given.pretrained], axis=0)
+    mean = np.mean([unit_rows(scene).mean(axis=0) for scene in given.pretrained()], axis=0)
     mean /= np.linalg.norm(mean)
     tested = np.concatenate([unit_rows(scene) for scene in given.test])
     found = fidelity(given)["training mean"]

@@ -13,6 +13,7 @@ from pointlift.evaluation.base import Trial
 from pointlift.evaluation.protocol import described
 from pointlift.evaluation.protocols.retrieval import compared, ranked, similarities
 from pointlift.registry import PROTOCOLS, TASKS
+from tests.evaluation.world import fresh_student
 from tests.methods.frames import Frames, concept
 
 
@@ -27,7 +28,7 @@ def trial(folder: Path, test: Frames, **changes: Any) -> Trial:
     values: dict[str, Any] = {"pretrained": lambda: frames, "pretrained_on": described(frames), "labelled": frames}
     values |= {"task": TASKS.build("segmentation", frames), "trains": "tokens"}
     values |= {"test": test, "folder": folder, "method": method, **changes}
-    return Trial(student=None, fresh_student=None, pixel_features=None, **values)  # type: ignore[arg-type]
+    return Trial(student=fresh_student(0), fresh_student=None, pixel_features=None, **values)  # type: ignore[arg-type]
 
 
 def test_recall_and_rank_by_hand() -> None:

@@ -11,7 +11,9 @@ from tools.street_teacher.truth import SKY
 def test_rendered_images_are_those_of_the_data_set(tmp_path):
     size, cameras = (32, 64), ("front", "right")
     views = views_of(Streets("teacher", 1, 1, 2, cameras=cameras, image_size=size), tmp_path)
-    dataset = Street(root=tmp_path, split="teacher", sequences=2, frames=2, cameras=cameras, image_size=size)
+    dataset = Street(
+        root=tmp_path / "streets", split="teacher", sequences=2, frames=2, cameras=cameras, image_size=size
+    )
     for index in (2, 3):
         for place, view in enumerate(dataset.views(index)):
             ours = 2 * (index - 2) + place
